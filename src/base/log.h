@@ -1,0 +1,21 @@
+/* log: what a person at the terminal should know beside the one error: warnings, notes,
+ * and with -v the details. Everything goes to stderr, one line each, printable. */
+#ifndef REPX_BASE_LOG_H
+#define REPX_BASE_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_LEVEL_QUIET = -1, LOG_LEVEL_NORMAL = 0, LOG_LEVEL_VERBOSE = 1 };
+
+/* Process-wide, set once by main.c from -v, -q and the terminal's state. */
+void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+
+/* "repx-launch: warning: ..." unless quiet. */
+__attribute__((format(printf, 1, 2))) void log_warn(const char *fmt, ...);
+/* "repx-launch: ..." unless quiet. */
+__attribute__((format(printf, 1, 2))) void log_info(const char *fmt, ...);
+/* "repx-launch: ..." with -v. */
+__attribute__((format(printf, 1, 2))) void log_debug(const char *fmt, ...);
+
+#endif

@@ -1,0 +1,103 @@
+/* lab: a RepX lab read and checked (FACTS-REPX section 1). Hostile input: every path in it
+ * is checked to be relative and inside; every digest is checked unless told otherwise.
+ */
+#ifndef REPX_LAB_LAB_H
+#define REPX_LAB_LAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/strv.h"
+
+struct error;
+struct lab_json; /* parsed metadata, private to lab/ */
+
+/* One input mapping of an executable; absent members are NULL. */
+struct lab_mapping {
+    char *type, *job_id, *source_output, *target_input, *source_run, *source,
+        *source_key, *dependency_type;
+};
+
+struct lab_output {
+    char *name;
+    char *template; /* "$out/..."; NULL when it is not a string */
+};
+
+struct lab_executable {
+    char *name; /* main | scatter | step-<n> | gather */
+    char *path; /* relative to the lab: jobs/<job>/bin/<exe> */
+    struct lab_mapping *inputs;
+    size_t n_inputs;
+    struct lab_output *outputs;
+    size_t n_outputs;
+    struct strv deps; /* names of steps, without "step-"; steps only */
+};
+
+struct lab_hints {
+    char *mem, *time, *partition, *sbatch_opts, *cpus; /* text as sbatch takes it */
+};
+
+struct lab_job {
+    char *id; /* the directory name below jobs/ */
+    char *name;
+    bool scatter_gather;
+    char *params_json; /* pretty JSON text, types and key order as RepX writes it */
+    struct lab_executable *executables;
+    size_t n_executables;
+    struct lab_hints hints;
+    size_t run; /* index into lab.runs: the first run that lists it */
+};
+
+struct lab_run {
+    char *name;
+    char *metadata; /* revision/metadata-<run>.json, relative */
+    char *image;    /* images/<name>, relative; NULL: no image */
+    struct strv hard_deps, soft_deps; /* names of runs */
+    size_t *jobs; /* indexes into lab.jobs */
+    size_t n_jobs;
+};
+
+struct lab {
+    char *path; /* canonical directory */
+    int fd;     /* of path */
+    char *id;   /* labId */
+    char *version, *repx_version, *git_hash;
+    char *host_tools; /* host-tools/<hash>/bin, relative; the first by name */
+    struct lab_run *runs;
+    size_t n_runs;
+    struct lab_job *jobs; /* sorted by id */
+    size_t n_jobs;
+};
+
+#define LAB_INIT {.fd = -1}
+
+/* Opens a lab directory. verify: sha256 of each file of the manifest. digest_fd computes
+ * it (image/digest is to the right of this layer, so it is handed in). */
+struct lab_options {
+    bool verify;
+    /* Fills hex[65] with the SHA-256 of fd's content. */
+    int (*digest_fd)(int fd, char *hex, struct error *err);
+};
+int lab_open(struct lab *lab, const char *path, const struct lab_options *opts,
+             struct error *err);
+void lab_release(struct lab *lab);
+
+/* A job by its id or an unambiguous prefix of it, or by the name behind the hash when only
+ * one job has it. Not found and ambiguous are errors; the latter lists candidates. */
+const struct lab_job *lab_find_job(const struct lab *lab, const char *name,
+                                   struct error *err);
+const struct lab_run *lab_find_run(const struct lab *lab, const char *name);
+
+const struct lab_executable *lab_executable(const struct lab_job *job, const char *name);
+
+/* Ids of the jobs that `job` takes artifacts from, plus every job of the runs it names in
+ * hard inter-run dependencies. Indexes into lab.jobs, each once. *deps owned by caller. */
+int lab_job_deps(const struct lab *lab, const struct lab_job *job, size_t **deps,
+                 size_t *n, struct error *err);
+
+/* The jobs of a selection in dependency order (producers first; ties by the lab's order).
+ * A cycle is an error that names its jobs. *order owned by the caller. */
+int lab_order(const struct lab *lab, const size_t *selection, size_t n, size_t **order,
+              size_t *n_order, struct error *err);
+
+#endif

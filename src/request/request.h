@@ -1,0 +1,108 @@
+/* request: what the user asked for, from the environment (REPX_*) and the command line,
+ * one row of options.def each. base/ only: it links into the SPANK plugin.
+ */
+#ifndef REPX_REQUEST_REQUEST_H
+#define REPX_REQUEST_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/strv.h"
+
+struct buf;
+struct error;
+
+/* Groups of commands that take an option. */
+enum {
+    FOR_RUN = 1 << 0,    /* run */
+    FOR_EXEC = 1 << 1,   /* exec, image, and plan without a job */
+    FOR_LAUNCH = 1 << 2, /* run, exec, debug-run, plan */
+    FOR_LAB = 1 << 3,    /* run, debug-run, plan, list */
+    FOR_CONFIG = 1 << 4, /* everything that looks at the configuration */
+    FOR_ALL = 1 << 5,
+};
+
+enum request_type {
+    REQUEST_STRING, /* char *, NULL when not given */
+    REQUEST_LIST,   /* struct strv */
+    REQUEST_FLAG,   /* bool */
+    REQUEST_COUNT,  /* unsigned */
+    REQUEST_NUMBER, /* uint64_t; 0 when not given */
+};
+
+/* Where a value came from, for `repx-launch config` and for precedence. */
+enum request_origin { REQUEST_UNSET, REQUEST_ENVIRONMENT, REQUEST_COMMAND_LINE };
+
+struct request_option {
+    const char *name;
+    char letter;
+    enum request_type type;
+    const char *arg;
+    unsigned commands;
+    bool spank;
+    const char *help;
+    size_t offset;        /* of the field in struct request */
+    size_t origin_offset; /* of its enum request_origin */
+};
+
+#define REQUEST_FIELD_STRING char *
+#define REQUEST_FIELD_LIST struct strv
+#define REQUEST_FIELD_FLAG bool
+#define REQUEST_FIELD_COUNT unsigned
+#define REQUEST_FIELD_NUMBER uint64_t
+
+struct request {
+#define OPT(field, name, letter, type, arg, commands, spank, help)                       \
+    REQUEST_FIELD_##type field;                                                          \
+    enum request_origin field##_origin;
+#include "request/options.def"
+#undef OPT
+    struct strv args; /* what is not an option: JOB..., or the command behind "--" */
+    bool has_command; /* "--" was given; args behind it start at command_at */
+    size_t command_at;
+};
+
+#define REQUEST_INIT {0}
+
+/* The table, in the order of options.def; *n rows. */
+const struct request_option *request_options(size_t *n);
+
+/* Reads REPX_<NAME> of env. Lists are split at '\n' and at ','... see request.c. An empty
+ * value counts as not given. -1: malformed, names the variable. */
+int request_read_env(struct request *r, char *const *env, struct error *err);
+
+/* Parses argv (without program and command name) for a command in `commands` (FOR_* bits).
+ * Options may stand before and after positional arguments; "--" ends them. A value of the
+ * command line replaces one of the environment; lists replace the whole list. Unknown
+ * options and missing arguments are usage errors that name the nearest valid option. */
+int request_parse(struct request *r, unsigned commands, char *const *argv,
+                  struct error *err);
+
+void request_release(struct request *r);
+
+/* The runtime forced by --runtime or one of the four flags, or NULL. Two different ones on
+ * the same level are a usage error; the command line beats the environment. */
+int request_runtime(const struct request *r, const char **runtime, struct error *err);
+
+/* Checks values that can be checked without the node: runtime name, network, env names,
+ * mount syntax. Used by the plugin at submission as well. */
+int request_validate(const struct request *r, struct error *err);
+
+/* Appends the options that are set as argv words ("--name", "value"), so that a child
+ * launcher gets the same request; those in commands only. */
+void request_to_argv(const struct request *r, unsigned commands, struct strv *argv);
+
+/* "--help" rows for a command, 80 columns at most. */
+void request_help(unsigned commands, struct buf *out);
+
+/* SRC[:DST[:ro|rw]]; ':' and '\' inside a path are written "\:" and "\\". The parts are
+ * owned by the struct. */
+struct request_mount {
+    char *source, *dest;
+    bool writable;
+};
+int request_mount_parse(const char *text, struct request_mount *m, struct error *err);
+void request_mount_release(struct request_mount *m);
+
+#endif

@@ -1,0 +1,67 @@
+/* runtime: backends as a table. A backend turns a plan into a command with descriptors
+ * (pure but for the memory files it makes); supervise runs it. */
+#ifndef REPX_RUNTIME_RUNTIME_H
+#define REPX_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/strv.h"
+#include "plan/plan.h"
+
+struct error;
+
+/* Programs found on this node and directories of ours; filled by runtime_tools_find. */
+struct runtime_tools {
+    char *bwrap;      /* absolute path, NULL: not found */
+    char *init;       /* repx-sandbox-init, static; absolute path */
+    char *state_dir;  /* <node-local>/repx: probe caches live below; NULL: no caching */
+};
+
+#define RUNTIME_TOOLS_INIT {0}
+
+/* A command ready for spawn. fds are owned: inherited under their own number. */
+struct runtime_command {
+    char *program;
+    struct strv argv, env;
+    int *fds;
+    size_t n_fds;
+    int status_fd; /* where repx-sandbox-init reports, -1 for native; ours, read end */
+    int status_write_fd; /* the other end, inherited by the command; closed after spawn */
+    int info_fd;         /* bwrap --info-fd, read end; -1 */
+    int info_write_fd;
+};
+
+#define RUNTIME_COMMAND_INIT                                                             \
+    {.status_fd = -1, .status_write_fd = -1, .info_fd = -1, .info_write_fd = -1}
+
+struct runtime_backend {
+    const char *name;
+    bool isolated;
+    /* Is it usable on this node? A real trial. 0 yes; 1 no, with the reason in why (a
+     * sentence with its remedy); -1 error. */
+    int (*probe)(const struct runtime_tools *tools, struct error *why);
+    /* Version text for the record ("bubblewrap 0.8.0"). Owned by the caller, may be NULL. */
+    char *(*version)(const struct runtime_tools *tools);
+    int (*command)(const struct plan *plan, const struct runtime_tools *tools,
+                   struct runtime_command *out, struct error *err);
+};
+
+/* NULL: unknown name. podman and docker have their row; until their backend lands its
+ * probe says so. */
+const struct runtime_backend *runtime_find(const char *name);
+/* All rows; *n. */
+const struct runtime_backend *const *runtime_all(size_t *n);
+
+int runtime_tools_find(struct runtime_tools *t, const char *bwrap_config,
+                       const char *state_dir, struct error *err);
+void runtime_tools_release(struct runtime_tools *t);
+void runtime_command_release(struct runtime_command *c);
+
+/* The first candidate that is available here. None: an error that lists each with its
+ * reason; never anything that is not in the list. Answers are cached per boot below
+ * tools->state_dir; a cached "no" is probed again. */
+int runtime_select(const struct strv *candidates, const struct runtime_tools *tools,
+                   const struct runtime_backend **out, struct error *err);
+
+#endif

@@ -1,0 +1,33 @@
+/* fdio: whole reads and writes, sealed memory files, small clock and host helpers. */
+#ifndef REPX_SYS_FDIO_H
+#define REPX_SYS_FDIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct error;
+
+/* Writes all; EINTR and short writes are handled. */
+int fdio_write_all(int fd, const void *data, size_t len, struct error *err);
+
+/* Up to len bytes; fewer only at the end of the file. -1 with err. */
+ssize_t fdio_read_full(int fd, void *data, size_t len, struct error *err);
+
+/* A sealed, read-only memfd with this content, offset 0, close-on-exec. */
+int fdio_memfd(const char *name, const void *data, size_t len, struct error *err);
+
+/* Clears close-on-exec. */
+int fdio_inherit(int fd, struct error *err);
+
+/* Moves a descriptor to a number >= 3 so that it cannot shadow stdio; main.c calls
+ * fdio_open_stdio first so that 0, 1 and 2 always exist. */
+int fdio_open_stdio(struct error *err);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t fdio_monotonic_ns(void);
+/* "2026-01-31T23:59:59Z" of now. out has at least 32 bytes. */
+void fdio_utc_now(char *out, size_t size);
+
+#endif
