@@ -1,0 +1,17 @@
+set(REPX_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=")
+option(REPX_COVERAGE "instrument for gcov" OFF)
+option(REPX_FUZZ "build libFuzzer targets (clang)" OFF)
+
+add_library(repx_sanitizers INTERFACE)
+if(REPX_SANITIZE)
+  target_compile_options(repx_sanitizers INTERFACE -fsanitize=${REPX_SANITIZE}
+    -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(repx_sanitizers INTERFACE -fsanitize=${REPX_SANITIZE})
+endif()
+if(REPX_COVERAGE)
+  target_compile_options(repx_sanitizers INTERFACE --coverage)
+  target_link_options(repx_sanitizers INTERFACE --coverage)
+endif()
+if(REPX_FUZZ)
+  target_compile_options(repx_sanitizers INTERFACE -fsanitize=fuzzer-no-link)
+endif()
