@@ -1,0 +1,437 @@
+#include "sys/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+
+#define OUTPUT_KEPT (64 * 1024)
+
+enum stage {
+    STAGE_SESSION = 1,
+    STAGE_DEATH_SIGNAL,
+    STAGE_DESCRIPTORS,
+    STAGE_CWD,
+    STAGE_NO_NEW_PRIVS,
+    STAGE_SIGNALS,
+    STAGE_EXEC,
+};
+
+/* What the child sends when it cannot become the program. */
+struct failure {
+    int stage;
+    int errnum;
+};
+
+/* Everything the child needs, made before the fork: afterwards only async-signal-safe
+ * calls are allowed. */
+struct child {
+    const struct spawn *s;
+    pid_t parent;
+    int report;     /* write end of the error pipe */
+    int floor;      /* above every target number */
+    int *moved;     /* n_fds numbers, filled by the child */
+    bool is_script; /* program_fd must stay open for the interpreter */
+    sigset_t mask;
+};
+
+__attribute__((noreturn)) static void child_fail(const struct child *c,
+                                                 enum stage stage)
+{
+    struct failure f = {.stage = (int)stage, .errnum = errno};
+    ssize_t n;
+
+    do
+        n = write(c->report, &f, sizeof(f));
+    while (n < 0 && errno == EINTR);
+    _exit(127);
+}
+
+static int child_reset_signals(void)
+{
+    struct sigaction dfl = {.sa_handler = SIG_DFL};
+
+    for (int sig = 1; sig < _NSIG; sig++)
+        sigaction(sig, &dfl,
+                  NULL); /* fails for KILL, STOP and libc's own: as it should */
+    return 0;
+}
+
+/* Sources move above every target first, so that no dup2 overwrites a source that is
+ * still needed. Returns the number under which program_fd is now. */
+static int child_descriptors(struct child *c)
+{
+    const struct spawn *s = c->s;
+    int program = s->program_fd;
+
+    c->report = fcntl(c->report, F_DUPFD_CLOEXEC, c->floor);
+    if (c->report < 0)
+        _exit(127);
+    for (size_t i = 0; i < s->n_fds; i++) {
+        c->moved[i] = fcntl(s->fds[i].from, F_DUPFD_CLOEXEC, c->floor);
+        if (c->moved[i] < 0)
+            child_fail(c, STAGE_DESCRIPTORS);
+    }
+    if (!s->program) {
+        program = fcntl(s->program_fd, F_DUPFD_CLOEXEC, c->floor);
+        if (program < 0)
+            child_fail(c, STAGE_DESCRIPTORS);
+    }
+    if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        child_fail(c, STAGE_DESCRIPTORS);
+    for (size_t i = 0; i < s->n_fds; i++)
+        if (dup2(c->moved[i], s->fds[i].to) < 0)
+            child_fail(c, STAGE_DESCRIPTORS);
+    if (c->is_script && fcntl(program, F_SETFD, 0) < 0)
+        child_fail(c, STAGE_DESCRIPTORS);
+    return program;
+}
+
+__attribute__((noreturn)) static void child_main(struct child *c)
+{
+    const struct spawn *s = c->s;
+    int program;
+
+    child_reset_signals();
+    if (s->die_with_parent) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+            child_fail(c, STAGE_DEATH_SIGNAL);
+        /* it may have died before the line above; then no signal comes any more */
+        if (getppid() != c->parent)
+            _exit(127);
+    }
+    if (s->new_session ? setsid() < 0 : s->new_group && setpgid(0, 0) < 0)
+        child_fail(c, STAGE_SESSION);
+    program = child_descriptors(c);
+    if (s->cwd && chdir(s->cwd) < 0)
+        child_fail(c, STAGE_CWD);
+    if (s->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        child_fail(c, STAGE_NO_NEW_PRIVS);
+    if (sigprocmask(SIG_SETMASK, &c->mask, NULL) < 0)
+        child_fail(c, STAGE_SIGNALS);
+    if (s->program)
+        execve(s->program, s->argv, s->env);
+    else
+        syscall(SYS_execveat, program, "", s->argv, s->env, AT_EMPTY_PATH);
+    child_fail(c, STAGE_EXEC);
+}
+
+/* The file behind the program, for a look at its first bytes. -1 with errno. */
+static int open_program(const struct spawn *s)
+{
+    char proc[64];
+
+    if (s->program)
+        return open(s->program, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    snprintf(proc, sizeof(proc), "/proc/self/fd/%d", s->program_fd);
+    return open(proc, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+/* Reads the start of the program; true when it is a script. head is NUL-terminated and
+ * starts behind the "#!". */
+static bool read_script_head(const struct spawn *s, char *head, size_t size)
+{
+    _cleanup_close_ int fd = open_program(s);
+    ssize_t n = fd < 0 ? -1 : pread(fd, head, size - 1, 0);
+
+    if (n < 2 || head[0] != '#' || head[1] != '!')
+        return false;
+    head[n] = '\0';
+    memmove(head, head + 2, (size_t)n - 1);
+    return true;
+}
+
+static const char *program_name(const struct spawn *s)
+{
+    if (s->program)
+        return s->program;
+    return s->argv && s->argv[0] ? s->argv[0] : "(unnamed program)";
+}
+
+static int explain_missing(const struct spawn *s, struct error *err)
+{
+    const char *name = program_name(s);
+    char head[512], *interpreter;
+    struct stat st;
+
+    if (s->program && stat(s->program, &st) < 0) {
+        error_set(err, ERROR_NOT_FOUND, ENOENT, "cannot start '%s'", name);
+        return error_hint(err, "check the path and that the package is installed");
+    }
+    if (read_script_head(s, head, sizeof(head))) {
+        interpreter = head + strspn(head, " \t");
+        interpreter[strcspn(interpreter, " \t\r\n")] = '\0';
+        error_set(err, ERROR_CANNOT_EXECUTE, ENOENT,
+                  "cannot start '%s': its interpreter '%s'", name, interpreter);
+        return error_hint(err,
+                          "make the interpreter named in its first line available");
+    }
+    error_set(err, ERROR_CANNOT_EXECUTE, ENOENT,
+              "cannot start '%s': its ELF interpreter", name);
+    return error_hint(err,
+                      "it was linked for another system; its dynamic loader must be "
+                      "at the place that 'readelf -l' shows");
+}
+
+static int explain_exec(const struct spawn *s, int errnum, struct error *err)
+{
+    const char *name = program_name(s);
+
+    if (errnum == ENOENT)
+        return explain_missing(s, err);
+    error_set(err, ERROR_CANNOT_EXECUTE, errnum, "cannot execute '%s'", name);
+    switch (errnum) {
+    case EACCES:
+    case EPERM:
+        error_hint(err, "it must be a regular file with execute permission on a file "
+                        "system that is not mounted noexec");
+        break;
+    case ENOEXEC:
+        error_hint(err, "it must be a program for this machine's architecture, or a "
+                        "script that begins with '#!'");
+        break;
+    case E2BIG:
+        error_hint(err, "its arguments and environment are too large: pass fewer");
+        break;
+    default:
+        break;
+    }
+    return -1;
+}
+
+static int explain(const struct spawn *s, const struct failure *f, struct error *err)
+{
+    const char *name = program_name(s);
+
+    switch ((enum stage)f->stage) {
+    case STAGE_EXEC:
+        return explain_exec(s, f->errnum, err);
+    case STAGE_CWD:
+        error_sys(err, f->errnum, "cannot start '%s': cannot enter the directory '%s'",
+                  name, s->cwd);
+        return error_hint(err, "it must exist and be searchable");
+    case STAGE_SESSION:
+        return error_sys(err, f->errnum, "cannot start '%s' in its own process group",
+                         name);
+    case STAGE_DEATH_SIGNAL:
+        return error_sys(err, f->errnum, "cannot tie the life of '%s' to this process",
+                         name);
+    case STAGE_DESCRIPTORS:
+        error_sys(err, f->errnum, "cannot set up the descriptors of '%s'", name);
+        return error_hint(err, "check the limit of open files (ulimit -n)");
+    case STAGE_NO_NEW_PRIVS:
+        return error_sys(err, f->errnum, "cannot set no_new_privs for '%s'", name);
+    case STAGE_SIGNALS:
+        return error_sys(err, f->errnum, "cannot set the signal mask of '%s'", name);
+    }
+    return error_fail(err, "cannot start '%s': unknown stage %d", name, f->stage);
+}
+
+static int check_request(const struct spawn *s, struct child *c, struct error *err)
+{
+    if (s->program ? s->program[0] != '/' : s->program_fd < 0)
+        return error_fail(err, "cannot start '%s': its path is not absolute",
+                          program_name(s));
+    if (!s->argv || !s->argv[0] || !s->env)
+        return error_fail(err, "cannot start '%s': argv or environment is missing",
+                          program_name(s));
+    c->floor = 3;
+    for (size_t i = 0; i < s->n_fds; i++) {
+        if (s->fds[i].from < 0 || s->fds[i].to < 0 || s->fds[i].to == INT_MAX)
+            return error_sys(err, EBADF, "cannot pass descriptor %d as %d to '%s'",
+                             s->fds[i].from, s->fds[i].to, program_name(s));
+        if (s->fds[i].to >= c->floor)
+            c->floor = s->fds[i].to + 1;
+    }
+    return 0;
+}
+
+/* Every signal is blocked around the fork: no handler of ours may run in the child. */
+static pid_t fork_child(struct child *c)
+{
+    sigset_t all, old;
+    pid_t pid;
+    int saved;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pid = fork();
+    if (pid == 0)
+        child_main(c);
+    saved = errno;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = saved;
+    return pid;
+}
+
+/* An inherited SIG_IGN would let the kernel reap the child behind our back. */
+static void keep_children_waitable(void)
+{
+    struct sigaction old, dfl = {.sa_handler = SIG_DFL};
+
+    if (sigaction(SIGCHLD, NULL, &old) < 0)
+        return;
+    if (old.sa_handler == SIG_IGN || (old.sa_flags & SA_NOCLDWAIT))
+        sigaction(SIGCHLD, &dfl, NULL);
+}
+
+static void reap(pid_t pid)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/* Whole report or nothing: it is smaller than PIPE_BUF. */
+static ssize_t read_report(int fd, struct failure *f)
+{
+    ssize_t n;
+
+    do
+        n = read(fd, f, sizeof(*f));
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+pid_t spawn_start(const struct spawn *s, int *pidfd, struct error *err)
+{
+    _cleanup_close_ int report_in = -1, report_out = -1, handle = -1;
+    _cleanup_free_ int *moved = NULL;
+    struct child c = {.s = s, .parent = getpid()};
+    struct failure f;
+    char head[4];
+    int pipefd[2];
+    pid_t pid;
+
+    if (check_request(s, &c, err) < 0)
+        return -1;
+    moved = calloc(s->n_fds + 1, sizeof(*moved));
+    if (!moved)
+        return error_oom(err);
+    if (pipe2(pipefd, O_CLOEXEC) < 0)
+        return error_sys(err, errno, "cannot make a pipe to start '%s'",
+                         program_name(s));
+    report_in = pipefd[0];
+    report_out = pipefd[1];
+    c.moved = moved;
+    c.report = report_out;
+    c.is_script = !s->program && read_script_head(s, head, sizeof(head));
+    sigemptyset(&c.mask);
+    if (s->blocked)
+        c.mask = *s->blocked;
+    keep_children_waitable();
+    pid = fork_child(&c);
+    if (pid < 0) {
+        error_sys(err, errno, "cannot fork to start '%s'", program_name(s));
+        return error_hint(err, "check the limits of processes (ulimit -u) and memory");
+    }
+    handle = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (handle < 0) {
+        error_sys(err, errno, "cannot get a descriptor of the process of '%s'",
+                  program_name(s));
+        kill(pid, SIGKILL);
+        reap(pid);
+        return error_hint(err, "Linux 5.14 or later is needed");
+    }
+    close(steal_fd(&report_out));
+    if (read_report(report_in, &f) == (ssize_t)sizeof(f)) {
+        reap(pid);
+        return explain(s, &f, err);
+    }
+    *pidfd = steal_fd(&handle);
+    return pid;
+}
+
+static int wait_status(pid_t pid, const struct spawn *s, struct error *err)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return error_sys(err, errno, "cannot wait for '%s'", program_name(s));
+    return status;
+}
+
+/* One read; false at the end of the stream or when nothing is there. */
+static bool collect(int fd, struct buf *out, size_t *kept)
+{
+    char chunk[4096];
+    ssize_t n = read(fd, chunk, sizeof(chunk));
+
+    if (n <= 0)
+        return n < 0 && errno == EINTR;
+    if ((size_t)n > OUTPUT_KEPT - *kept)
+        n = (ssize_t)(OUTPUT_KEPT - *kept);
+    buf_add(out, chunk, (size_t)n);
+    *kept += (size_t)n;
+    return true;
+}
+
+/* Reads until the program ends, not until the pipe does: something that it left in the
+ * background may hold the pipe for ever. */
+static void collect_until_exit(int fd, int pidfd, struct buf *out)
+{
+    struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
+    size_t kept = 0;
+
+    for (;;) {
+        if (poll(p, array_size(p), -1) < 0 && errno != EINTR)
+            return;
+        if (p[1].revents) {
+            while (collect(fd, out, &kept))
+                ;
+            return;
+        }
+        if (p[0].revents && !collect(fd, out, &kept) && errno != EAGAIN)
+            p[0].fd = -1;
+    }
+}
+
+int spawn_run(const struct spawn *s, struct buf *out, struct error *err)
+{
+    _cleanup_close_ int in = -1, write_end = -1, pidfd = -1;
+    _cleanup_free_ struct spawn_fd *fds = NULL;
+    struct spawn with_pipe = *s;
+    int pipefd[2];
+    pid_t pid;
+
+    if (!out) {
+        pid = spawn_start(s, &pidfd, err);
+        return pid < 0 ? -1 : wait_status(pid, s, err);
+    }
+    fds = calloc(s->n_fds + 2, sizeof(*fds));
+    if (!fds)
+        return error_oom(err);
+    if (pipe2(pipefd, O_CLOEXEC) < 0)
+        return error_sys(err, errno, "cannot make a pipe for the output of '%s'",
+                         program_name(s));
+    in = pipefd[0];
+    write_end = pipefd[1];
+    if (fcntl(in, F_SETFL, O_NONBLOCK) < 0)
+        return error_sys(err, errno, "cannot read the output of '%s'", program_name(s));
+    if (s->n_fds > 0)
+        memcpy(fds, s->fds, s->n_fds * sizeof(*fds));
+    /* last, so that they win over what the caller listed for 1 and 2 */
+    fds[s->n_fds] = (struct spawn_fd){write_end, STDOUT_FILENO};
+    fds[s->n_fds + 1] = (struct spawn_fd){write_end, STDERR_FILENO};
+    with_pipe.fds = fds;
+    with_pipe.n_fds = s->n_fds + 2;
+    pid = spawn_start(&with_pipe, &pidfd, err);
+    if (pid < 0)
+        return -1;
+    close(steal_fd(&write_end));
+    collect_until_exit(in, pidfd, out);
+    return wait_status(pid, s, err);
+}
