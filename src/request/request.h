@@ -53,8 +53,8 @@ struct request_option {
 #define REQUEST_FIELD_NUMBER uint64_t
 
 struct request {
-#define OPT(field, name, letter, type, arg, commands, spank, help)                       \
-    REQUEST_FIELD_##type field;                                                          \
+#define OPT(field, name, letter, type, arg, commands, spank, help)                     \
+    REQUEST_FIELD_##type field;                                                        \
     enum request_origin field##_origin;
 #include "request/options.def"
 #undef OPT
@@ -63,46 +63,67 @@ struct request {
     size_t command_at;
 };
 
-#define REQUEST_INIT {0}
+#define REQUEST_INIT                                                                   \
+    {                                                                                  \
+        0                                                                              \
+    }
 
 /* The table, in the order of options.def; *n rows. */
 const struct request_option *request_options(size_t *n);
 
-/* Reads REPX_<NAME> of env. Lists are split at '\n' and at ','... see request.c. An empty
- * value counts as not given. -1: malformed, names the variable. */
+/* Sets one option from text, as every reader of options does. value NULL: given without
+ * one (flags and counts). Flags take a boolean, counts a number. A list grows while the
+ * origin stays the same. -1: a usage error that does not name the option yet. */
+int request_set(struct request *r, const struct request_option *o, const char *value,
+                enum request_origin origin, struct error *err);
+
+/* Reads REPX_<NAME> of env. The value of a list is split at newlines or, when it has
+ * none, at commas; "\," is a comma of the item. An empty value counts as not given,
+ * --help has no variable. -1: malformed, names the variable. */
 int request_read_env(struct request *r, char *const *env, struct error *err);
 
-/* Parses argv (without program and command name) for a command in `commands` (FOR_* bits).
- * Options may stand before and after positional arguments; "--" ends them. A value of the
- * command line replaces one of the environment; lists replace the whole list. Unknown
- * options and missing arguments are usage errors that name the nearest valid option. */
+/* Parses argv (without program and command name) for a command in `commands` (FOR_*
+ * bits). Options may stand before and after positional arguments; "--" ends them. A
+ * value of the command line replaces one of the environment; lists replace the whole
+ * list. Unknown options and missing arguments are usage errors that name the nearest
+ * valid option. */
 int request_parse(struct request *r, unsigned commands, char *const *argv,
                   struct error *err);
 
 void request_release(struct request *r);
 
-/* The runtime forced by --runtime or one of the four flags, or NULL. Two different ones on
- * the same level are a usage error; the command line beats the environment. */
+/* Is it the name of a runtime (CONTRACT section 2)? */
+bool request_runtime_known(const char *name);
+
+/* The runtime forced by --runtime or one of the four flags, or NULL. Two different ones
+ * on the same level are a usage error; the command line beats the environment. */
 int request_runtime(const struct request *r, const char **runtime, struct error *err);
 
 /* Checks values that can be checked without the node: runtime name, network, env names,
  * mount syntax. Used by the plugin at submission as well. */
 int request_validate(const struct request *r, struct error *err);
 
-/* Appends the options that are set as argv words ("--name", "value"), so that a child
- * launcher gets the same request; those in commands only. */
+/* Appends the options that are set as argv words ("--name=value", "--flag",
+ * "--flag=no"), so that a child launcher gets the same request; those in commands only.
+ */
 void request_to_argv(const struct request *r, unsigned commands, struct strv *argv);
 
 /* "--help" rows for a command, 80 columns at most. */
 void request_help(unsigned commands, struct buf *out);
 
 /* SRC[:DST[:ro|rw]]; ':' and '\' inside a path are written "\:" and "\\". The parts are
- * owned by the struct. */
+ * owned by the struct. A given DST is absolute, without "." and ".." (extra slashes are
+ * taken out); SRC is as written and may be relative. */
 struct request_mount {
-    char *source, *dest;
+    char *source;
+    char *dest; /* NULL: the same place as the source */
     bool writable;
+    bool has_mode; /* ":ro" or ":rw" was written; without it a mount is read-only */
 };
 int request_mount_parse(const char *text, struct request_mount *m, struct error *err);
+/* The text that request_mount_parse reads back, with the mode. Owned by the caller,
+ * NULL when out of memory. */
+char *request_mount_format(const struct request_mount *m);
 void request_mount_release(struct request_mount *m);
 
 #endif
