@@ -19,6 +19,7 @@
 #include "base/error.h"
 
 #define OUTPUT_KEPT (64 * 1024)
+#define DRAIN_READS 64 /* more than a pipe holds */
 
 enum stage {
     STAGE_SESSION = 1,
@@ -364,23 +365,25 @@ static int wait_status(pid_t pid, const struct spawn *s, struct error *err)
     return status;
 }
 
-/* One read; false at the end of the stream or when nothing is there. */
-static bool collect(int fd, struct buf *out, size_t *kept)
+/* One read: 1 when there may be more, 0 when nothing is there now, -1 at the end. */
+static int collect(int fd, struct buf *out, size_t *kept)
 {
     char chunk[4096];
     ssize_t n = read(fd, chunk, sizeof(chunk));
 
-    if (n <= 0)
-        return n < 0 && errno == EINTR;
+    if (n < 0)
+        return errno == EINTR ? 1 : errno == EAGAIN ? 0 : -1;
+    if (n == 0)
+        return -1;
     if ((size_t)n > OUTPUT_KEPT - *kept)
         n = (ssize_t)(OUTPUT_KEPT - *kept);
     buf_add(out, chunk, (size_t)n);
     *kept += (size_t)n;
-    return true;
+    return 1;
 }
 
 /* Reads until the program ends, not until the pipe does: something that it left in the
- * background may hold the pipe for ever. */
+ * background may hold the pipe for ever, or fill it for ever. */
 static void collect_until_exit(int fd, int pidfd, struct buf *out)
 {
     struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
@@ -390,11 +393,11 @@ static void collect_until_exit(int fd, int pidfd, struct buf *out)
         if (poll(p, array_size(p), -1) < 0 && errno != EINTR)
             return;
         if (p[1].revents) {
-            while (collect(fd, out, &kept))
+            for (int i = 0; i < DRAIN_READS && collect(fd, out, &kept) > 0; i++)
                 ;
             return;
         }
-        if (p[0].revents && !collect(fd, out, &kept) && errno != EAGAIN)
+        if (p[0].revents && collect(fd, out, &kept) < 0)
             p[0].fd = -1;
     }
 }
