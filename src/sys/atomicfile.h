@@ -1,5 +1,6 @@
-/* atomicfile: a file is either its old or its new content, never half of it. Written under
- * a temporary name in the same directory, fsynced when durable is set, then renamed. */
+/* atomicfile: a file is either its old or its new content, never half of it. Written
+ * under a temporary name in the same directory, fsynced when durable is set, then
+ * renamed. */
 #ifndef REPX_SYS_ATOMICFILE_H
 #define REPX_SYS_ATOMICFILE_H
 

@@ -21,8 +21,8 @@ int fdio_memfd(const char *name, const void *data, size_t len, struct error *err
 /* Clears close-on-exec. */
 int fdio_inherit(int fd, struct error *err);
 
-/* Moves a descriptor to a number >= 3 so that it cannot shadow stdio; main.c calls
- * fdio_open_stdio first so that 0, 1 and 2 always exist. */
+/* Opens /dev/null for each of 0, 1 and 2 that the caller closed, so that nothing opened
+ * later can be taken for stdin, stdout or stderr. main.c calls it first. */
 int fdio_open_stdio(struct error *err);
 
 /* CLOCK_MONOTONIC in nanoseconds. */

@@ -1,6 +1,6 @@
-/* lockfile: flock(2) on a file that is never unlinked, so that no unlink race can give two
- * holders; released by the kernel when the holder dies. The file's content is a note of
- * the holder for the waiters. */
+/* lockfile: flock(2) on a file that is never unlinked, so that no unlink race can give
+ * two holders; released by the kernel when the holder dies. The file's content is a
+ * note of the holder for the waiters. */
 #ifndef REPX_SYS_LOCKFILE_H
 #define REPX_SYS_LOCKFILE_H
 
@@ -13,7 +13,10 @@ struct lockfile {
     int fd; /* -1: not held */
 };
 
-#define LOCKFILE_INIT {-1}
+#define LOCKFILE_INIT                                                                  \
+    {                                                                                  \
+        -1                                                                             \
+    }
 
 /* Opens (0600, O_NOFOLLOW, regular file only) and takes the lock without waiting.
  * 0: held. 1: somebody else holds it (the file stays open, for lockfile_note_read and

@@ -25,7 +25,8 @@ void process_user_release(struct process_user *u);
 /* "6.1.0-18-amd64", "node17" ("" when unknown), owned by the caller. */
 char *process_kernel_release(void);
 char *process_hostname(void);
-/* /proc/sys/kernel/random/boot_id, for per-boot caches. Owned by the caller; "" unknown. */
+/* /proc/sys/kernel/random/boot_id, for per-boot caches. Owned by the caller; ""
+ * unknown. */
 char *process_boot_id(void);
 
 /* An executable of this name: an absolute path as it is, otherwise the first regular
@@ -36,8 +37,8 @@ char *process_find_program(const char *name, const char *path_list);
 /* The directory of this executable. Owned by the caller. */
 char *process_self_dir(struct error *err);
 
-/* Kills every child of this process (and, as it is a subreaper, what is reparented to it)
- * and reaps until none is left. */
+/* Kills every child of this process (and, as it is a subreaper, what is reparented to
+ * it) and reaps until none is left. */
 void process_kill_children(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* spawn: the only place that forks. An absolute program, the complete argv, environment
- * and descriptor table; nothing leaks that is not named here. When exec fails the parent
- * learns stage and errno.
+ * and descriptor table; nothing leaks that is not named here. When exec fails the
+ * parent learns stage and errno.
  */
 #ifndef REPX_SYS_SPAWN_H
 #define REPX_SYS_SPAWN_H
@@ -23,27 +23,31 @@ struct spawn {
     int program_fd;      /* used by execveat when program is NULL */
     char *const *argv;
     char *const *env;
-    const char *cwd;           /* NULL: inherited */
+    const char *cwd;            /* NULL: inherited */
     const struct spawn_fd *fds; /* everything above 2 that is not listed is closed */
-    size_t n_fds;              /* 0, 1 and 2 are inherited unless listed */
-    bool new_session;          /* setsid() */
-    bool new_group;            /* setpgid(0, 0) */
-    bool die_with_parent;      /* PR_SET_PDEATHSIG SIGKILL */
+    size_t n_fds;               /* 0, 1 and 2 are inherited unless listed */
+    bool new_session;           /* setsid() */
+    bool new_group;             /* setpgid(0, 0) */
+    bool die_with_parent;       /* PR_SET_PDEATHSIG SIGKILL */
     bool no_new_privs;
-    /* Signals blocked in the child; all dispositions are reset to default. NULL: none. */
+    /* Signals blocked in the child; all dispositions are reset to default. NULL: none.
+     */
     const sigset_t *blocked;
 };
 
-#define SPAWN_INIT {.program_fd = -1}
+#define SPAWN_INIT                                                                     \
+    {                                                                                  \
+        .program_fd = -1                                                               \
+    }
 
-/* Starts the child. Returns its pid and sets *pidfd (owned by the caller, close-on-exec).
- * When exec fails: -1, err->errnum is exec's errno, and err->class is ERROR_NOT_FOUND for
- * ENOENT of the program itself, ERROR_CANNOT_EXECUTE for other exec failures (a missing
- * interpreter is named), ERROR_LAUNCHER for earlier stages. */
+/* Starts the child. Returns its pid and sets *pidfd (owned by the caller,
+ * close-on-exec). When exec fails: -1, err->errnum is exec's errno, and err->class is
+ * ERROR_NOT_FOUND for ENOENT of the program itself, ERROR_CANNOT_EXECUTE for other exec
+ * failures (a missing interpreter is named), ERROR_LAUNCHER for earlier stages. */
 pid_t spawn_start(const struct spawn *s, int *pidfd, struct error *err);
 
-/* Starts, waits, and returns the wait status (as waitpid gives it); output of fd 1 and 2
- * is appended to out when out is not NULL (at most 64 KiB are kept). -1 with err. */
+/* Starts, waits, and returns the wait status (as waitpid gives it); output of fd 1 and
+ * 2 is appended to out when out is not NULL (at most 64 KiB are kept). -1 with err. */
 int spawn_run(const struct spawn *s, struct buf *out, struct error *err);
 
 #endif

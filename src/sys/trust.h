@@ -1,5 +1,5 @@
-/* trust: may this file or directory be believed? Neighbours on the node are hostile; /tmp
- * and scratch roots are writable by all. */
+/* trust: may this file or directory be believed? Neighbours on the node are hostile;
+ * /tmp and scratch roots are writable by all. */
 #ifndef REPX_SYS_TRUST_H
 #define REPX_SYS_TRUST_H
 
@@ -7,19 +7,20 @@
 
 struct error;
 
-/* Opens (creating what is missing with 0700) an absolute directory that only the calling
- * user can have filled: the last directory must be a real directory (no link), owned by
- * the user, with no write permission for group and others; every directory on the way must
- * belong to root or the user and be writable by nobody else, or have the sticky bit (/tmp).
- * A symbolic link on the way must belong to root or the user. Returns the descriptor. */
+/* Opens (creating what is missing with 0700) an absolute directory that only the
+ * calling user can have filled: the last directory must be a real directory (no link),
+ * owned by the user, with no write permission for group and others; every directory on
+ * the way must belong to root or the user and be writable by nobody else, or have the
+ * sticky bit (/tmp). A symbolic link on the way must belong to root or the user.
+ * Returns the descriptor. */
 int trust_private_dir(const char *path, struct error *err);
 
 /* A site file: regular, owned by root, not writable by group or others, and so are the
  * directories on its way. */
 int trust_site_file(int fd, const char *path, struct error *err);
 
-/* A program we are about to execute as the user: regular, executable, owned by root or the
- * user, not writable by others. */
+/* A program we are about to execute as the user: regular, executable, owned by root or
+ * the user, not writable by others. */
 int trust_program(int fd, const char *path, struct error *err);
 
 #endif
