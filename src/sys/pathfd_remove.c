@@ -126,19 +126,22 @@ static int scan(struct walk *w, struct level *l, struct error *err)
             close(dup_fd);
         return ret;
     }
-    while ((errno = 0, e = readdir(dir))) {
+    for (;;) {
+        errno = 0;
+        e = readdir(dir);
+        if (!e)
+            break;
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
-        if (e->d_type == DT_DIR) {
+        if (e->d_type != DT_DIR &&
+            (unlinkat(w->cur, e->d_name, 0) == 0 || errno == ENOENT))
+            continue;
+        if (e->d_type == DT_DIR || errno == EISDIR) {
             strv_add(&l->subdirs, e->d_name);
-        } else if (unlinkat(w->cur, e->d_name, 0) < 0 && errno != ENOENT) {
-            if (errno == EISDIR) {
-                strv_add(&l->subdirs, e->d_name);
-                continue;
-            }
-            ret = walk_error(w, err, errno, "it cannot be unlinked", e->d_name);
-            break;
+            continue;
         }
+        ret = walk_error(w, err, errno, "it cannot be unlinked", e->d_name);
+        break;
     }
     if (ret == 0 && errno != 0)
         ret = walk_error(w, err, errno, "it cannot be read", "");

@@ -1,0 +1,152 @@
+#include "sys/lockfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "sys/pathfd.h"
+
+/* Longest note: it is for one line on a terminal. */
+#define NOTE_MAX 1024
+
+static int lock_open(struct lockfile *l, int dirfd, const char *name, struct error *err)
+{
+    _cleanup_close_ int fd = -1;
+    struct stat st;
+
+    /* O_NONBLOCK: a planted FIFO must not stop us before it is seen to be one */
+    fd =
+        openat(dirfd, name,
+               O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == ELOOP) {
+        error_sys(err, ELOOP, "cannot open the lock file '%s'", name);
+        return error_hint(err, "it is a symbolic link: remove it");
+    }
+    if (fd < 0)
+        return error_sys(err, errno, "cannot open the lock file '%s'", name);
+    if (fstat(fd, &st) < 0)
+        return error_sys(err, errno, "cannot examine the lock file '%s'", name);
+    if (!S_ISREG(st.st_mode))
+        return error_fail(err, "the lock file '%s' is not a regular file: remove it",
+                          name);
+    l->fd = steal_fd(&fd);
+    return 0;
+}
+
+/* 0 held, 1 busy (only with LOCK_NB), -1 with err. */
+static int lock_flock(const struct lockfile *l, int operation, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+    _cleanup_free_ char *name = NULL;
+    int saved;
+
+    while (flock(l->fd, operation) < 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno == EWOULDBLOCK)
+            return 1;
+        saved = errno;
+        name = pathfd_name(l->fd, &ignored);
+        error_sys(err, saved, "cannot lock '%s'", name ? name : "a lock file");
+        /* ENOSYS is what Lustre says when it is mounted without flock */
+        if (saved == ENOLCK || saved == EOPNOTSUPP || saved == ENOSYS)
+            error_hint(err, "this file system gives no flock(2) locks: choose a "
+                            "directory on another one, or have it mounted with locks");
+        return -1;
+    }
+    return 0;
+}
+
+static int mode_of(bool exclusive)
+{
+    return exclusive ? LOCK_EX : LOCK_SH;
+}
+
+int lockfile_try(struct lockfile *l, int dirfd, const char *name, bool exclusive,
+                 struct error *err)
+{
+    int r;
+
+    if (lock_open(l, dirfd, name, err) < 0)
+        return -1;
+    r = lock_flock(l, mode_of(exclusive) | LOCK_NB, err);
+    if (r < 0)
+        lockfile_release(l);
+    return r;
+}
+
+int lockfile_retry(struct lockfile *l, bool exclusive, struct error *err)
+{
+    return lock_flock(l, mode_of(exclusive) | LOCK_NB, err);
+}
+
+int lockfile_take(struct lockfile *l, int dirfd, const char *name, bool exclusive,
+                  struct error *err)
+{
+    if (lock_open(l, dirfd, name, err) < 0)
+        return -1;
+    if (lock_flock(l, mode_of(exclusive), err) < 0) {
+        lockfile_release(l);
+        return -1;
+    }
+    return 0;
+}
+
+int lockfile_note_write(const struct lockfile *l, const char *note, struct error *err)
+{
+    char line[NOTE_MAX + 1];
+    size_t len = strcspn(note, "\n");
+    ssize_t n;
+
+    if (len > NOTE_MAX)
+        len = NOTE_MAX;
+    memcpy(line, note, len);
+    line[len++] = '\n';
+    /* first the line, then the cut: a reader in between stops at the newline */
+    do
+        n = pwrite(l->fd, line, len, 0);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0 && n < (ssize_t)len) {
+        errno = ENOSPC;
+        n = -1;
+    }
+    if (n < 0 || ftruncate(l->fd, (off_t)len) < 0)
+        return error_sys(err, errno, "cannot write the note of the lock's holder");
+    return 0;
+}
+
+int lockfile_note_read(const struct lockfile *l, struct buf *out, struct error *err)
+{
+    char line[NOTE_MAX + 2];
+    ssize_t n;
+
+    do
+        n = pread(l->fd, line, sizeof(line) - 1, 0);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return error_sys(err, errno, "cannot read the note of the lock's holder");
+    line[n] = '\0';
+    buf_add(out, line, strcspn(line, "\n"));
+    return buf_check(out, err);
+}
+
+int lockfile_share(struct lockfile *l, struct error *err)
+{
+    return lock_flock(l, LOCK_SH, err);
+}
+
+void lockfile_release(struct lockfile *l)
+{
+    /* the close alone would not do while a child holds a copy of the descriptor */
+    if (l->fd >= 0) {
+        flock(l->fd, LOCK_UN);
+        close(l->fd);
+    }
+    l->fd = -1;
+}
