@@ -143,10 +143,9 @@ int lockfile_share(struct lockfile *l, struct error *err)
 
 void lockfile_release(struct lockfile *l)
 {
-    /* the close alone would not do while a child holds a copy of the descriptor */
-    if (l->fd >= 0) {
-        flock(l->fd, LOCK_UN);
+    /* no LOCK_UN: a child to which the descriptor was passed goes on holding the lock
+     */
+    if (l->fd >= 0)
         close(l->fd);
-    }
     l->fd = -1;
 }
