@@ -21,28 +21,35 @@ struct input {
     char *name; /* target_input */
     char *path; /* the value in inputs.json */
     enum input_kind kind;
-    size_t producer; /* INPUT_ARTIFACT of another job: index into lab.jobs, else SIZE_MAX */
+    size_t producer; /* INPUT_ARTIFACT of another job: index into lab.jobs, else
+                        SIZE_MAX */
     size_t run;      /* INPUT_METADATA: index into lab.runs, else SIZE_MAX */
     char *source;    /* INPUT_METADATA: path of the file inside the lab, relative */
 };
 
+/* Sorted by name, each name once: as in RepX a later mapping of the same target_input
+ * replaces an earlier one (within one mapping the first rule that fits wins). */
 struct inputs {
-    struct input *items; /* sorted by name, each name once: the first mapping wins */
+    struct input *items;
     size_t n;
-    struct strv warnings; /* a source_run without metadata file: key absent */
+    struct strv warnings; /* sentences about mappings whose key had to stay absent */
 };
 
-#define INPUTS_INIT {0}
+#define INPUTS_INIT                                                                    \
+    {                                                                                  \
+        0                                                                              \
+    }
 
-/* Where a unit's files are, relative to base_path: see outcome/layout.h for names. */
-struct inputs_branch {
-    size_t index;
-};
-
-/* Inputs of a simple job's main, or of a scatter-gather job's scatter. */
+/* Each fills an initialised, empty *out; on failure it is empty again. base_path is
+ * used as it is given (absolute).
+ *
+ * Inputs of a simple job's main, or of a scatter-gather job's scatter. A producer or
+ * output that the lab does not have, and a template that does not stay in its
+ * producer's out directory, are errors. */
 int inputs_resolve(const struct lab *lab, const struct lab_job *job,
                    const char *base_path, struct inputs *out, struct error *err);
-/* Inputs of step exe ("step-<n>") of branch i. sg: the composite's own inputs. */
+/* Inputs of a step (executable "step-<n>") in a branch. sg: the composite's own inputs.
+ */
 int inputs_resolve_step(const struct lab *lab, const struct lab_job *job,
                         const struct lab_executable *step, size_t branch,
                         const char *base_path, const struct inputs *sg,
@@ -55,7 +62,8 @@ int inputs_resolve_gather(const struct lab *lab, const struct lab_job *job,
 /* inputs.json: pretty, keys sorted, as RepX writes it. Owned by the caller. */
 char *inputs_json(const struct inputs *in, struct error *err);
 
-/* worker_outs_manifest.json: [{output: path}, ..] of the sink step, by branch. Owned. */
+/* worker_outs_manifest.json: [{output: path}, ..] of the sink step, by branch. Owned.
+ */
 char *inputs_worker_outs(const struct lab *lab, const struct lab_job *job,
                          const char *base_path, size_t n_branches, struct error *err);
 
@@ -63,8 +71,9 @@ char *inputs_worker_outs(const struct lab *lab, const struct lab_job *job,
 int inputs_work_items(const char *json, size_t len, struct strv *items,
                       struct error *err);
 
-/* The steps in dependency order; *order holds indexes into job->executables, owned by the
- * caller; the sink is last. Cycles, unknown deps, no or several sinks are errors. */
+/* The steps in dependency order; *order holds indexes into job->executables, owned by
+ * the caller; the sink is last. Cycles, unknown deps, no or several sinks are errors.
+ */
 int inputs_step_order(const struct lab_job *job, size_t **order, size_t *n,
                       struct error *err);
 

@@ -1,5 +1,6 @@
-/* lab: a RepX lab read and checked (FACTS-REPX section 1). Hostile input: every path in it
- * is checked to be relative and inside; every digest is checked unless told otherwise.
+/* lab: a RepX lab read and checked (FACTS-REPX section 1). Hostile input: every path in
+ * it is checked to be relative and inside; every digest is checked unless told
+ * otherwise.
  */
 #ifndef REPX_LAB_LAB_H
 #define REPX_LAB_LAB_H
@@ -10,7 +11,6 @@
 #include "base/strv.h"
 
 struct error;
-struct lab_json; /* parsed metadata, private to lab/ */
 
 /* One input mapping of an executable; absent members are NULL. */
 struct lab_mapping {
@@ -28,7 +28,7 @@ struct lab_executable {
     char *path; /* relative to the lab: jobs/<job>/bin/<exe> */
     struct lab_mapping *inputs;
     size_t n_inputs;
-    struct lab_output *outputs;
+    struct lab_output *outputs; /* sorted by name */
     size_t n_outputs;
     struct strv deps; /* names of steps, without "step-"; steps only */
 };
@@ -42,7 +42,7 @@ struct lab_job {
     char *name;
     bool scatter_gather;
     char *params_json; /* pretty JSON text, types and key order as RepX writes it */
-    struct lab_executable *executables;
+    struct lab_executable *executables; /* sorted by name */
     size_t n_executables;
     struct lab_hints hints;
     size_t run; /* index into lab.runs: the first run that lists it */
@@ -50,10 +50,10 @@ struct lab_job {
 
 struct lab_run {
     char *name;
-    char *metadata; /* revision/metadata-<run>.json, relative */
-    char *image;    /* images/<name>, relative; NULL: no image */
+    char *metadata;                   /* revision/metadata-<run>.json, relative */
+    char *image;                      /* images/<name>, relative; NULL: no image */
     struct strv hard_deps, soft_deps; /* names of runs */
-    size_t *jobs; /* indexes into lab.jobs */
+    size_t *jobs;                     /* indexes into lab.jobs, ascending */
     size_t n_jobs;
 };
 
@@ -67,12 +67,17 @@ struct lab {
     size_t n_runs;
     struct lab_job *jobs; /* sorted by id */
     size_t n_jobs;
+    struct strv revisions; /* file names below revision/, sorted */
 };
 
-#define LAB_INIT {.fd = -1}
+#define LAB_INIT                                                                       \
+    {                                                                                  \
+        .fd = -1                                                                       \
+    }
 
-/* Opens a lab directory. verify: sha256 of each file of the manifest. digest_fd computes
- * it (image/digest is to the right of this layer, so it is handed in). */
+/* Opens a lab directory; a lab of another RepX than 0.5 gives a warning. On failure lab
+ * is empty again. verify: check the sha256 of each file of the manifest with digest_fd
+ * (image/digest is to the right of this layer, so it is handed in). */
 struct lab_options {
     bool verify;
     /* Fills hex[65] with the SHA-256 of fd's content. */
@@ -82,21 +87,28 @@ int lab_open(struct lab *lab, const char *path, const struct lab_options *opts,
              struct error *err);
 void lab_release(struct lab *lab);
 
-/* A job by its id or an unambiguous prefix of it, or by the name behind the hash when only
- * one job has it. Not found and ambiguous are errors; the latter lists candidates. */
+/* A job by its id or an unambiguous prefix of it, or by the name behind the hash when
+ * only one job has it. Not found and ambiguous are errors; the latter lists candidates.
+ */
 const struct lab_job *lab_find_job(const struct lab *lab, const char *name,
                                    struct error *err);
+/* By its exact id; NULL when the lab has none. */
+const struct lab_job *lab_job_by_id(const struct lab *lab, const char *id);
 const struct lab_run *lab_find_run(const struct lab *lab, const char *name);
 
-const struct lab_executable *lab_executable(const struct lab_job *job, const char *name);
+const struct lab_executable *lab_executable(const struct lab_job *job,
+                                            const char *name);
 
-/* Ids of the jobs that `job` takes artifacts from, plus every job of the runs it names in
- * hard inter-run dependencies. Indexes into lab.jobs, each once. *deps owned by caller. */
+/* The jobs that `job` takes artifacts from, plus every job of the runs that it, or its
+ * run, names in hard inter-run dependencies (a run that lists the job itself is not
+ * waited for). Indexes into lab.jobs, ascending, each once. *deps owned by the caller.
+ */
 int lab_job_deps(const struct lab *lab, const struct lab_job *job, size_t **deps,
                  size_t *n, struct error *err);
 
-/* The jobs of a selection in dependency order (producers first; ties by the lab's order).
- * A cycle is an error that names its jobs. *order owned by the caller. */
+/* The jobs of a selection, each once, in dependency order: producers first, also
+ * through jobs outside the selection; ties by the lab's order. A cycle is an error that
+ * names its jobs. *order owned by the caller. */
 int lab_order(const struct lab *lab, const size_t *selection, size_t n, size_t **order,
               size_t *n_order, struct error *err);
 
