@@ -37,6 +37,12 @@ char *process_find_program(const char *name, const char *path_list);
 /* The directory of this executable. Owned by the caller. */
 char *process_self_dir(struct error *err);
 
+/* The absolute path of this executable. Owned by the caller. */
+char *process_self_program(struct error *err);
+
+/* Sends a signal through a pidfd; a process that has ended is no error. */
+void process_signal(int pidfd, int sig);
+
 /* Kills every child of this process (and, as it is a subreaper, what is reparented to
  * it) and reaps until none is left. */
 void process_kill_children(void);

@@ -45,6 +45,17 @@ static void pids_add(struct pids *v, uint64_t pid)
     v->items[v->count++] = (pid_t)pid;
 }
 
+/* Adds each number of "12 13 14 ". */
+static void pids_add_words(struct pids *v, const char *p)
+{
+    while (p && *(p += strspn(p, " \n"))) {
+        char *end;
+
+        pids_add(v, strtoull(p, &end, 10));
+        p = end == p ? NULL : end;
+    }
+}
+
 /* The content of a small /proc file; false when it cannot be read. */
 static bool read_proc(const char *path, struct buf *out)
 {
@@ -69,8 +80,7 @@ static bool list_from_tasks(struct pids *v)
 
     while (dir && (e = readdir(dir))) {
         _cleanup_buf_ struct buf text = BUF_INIT;
-        char path[320], *word, *rest = NULL;
-        uint64_t pid;
+        char path[320];
 
         if (e->d_name[0] == '.')
             continue;
@@ -78,10 +88,7 @@ static bool list_from_tasks(struct pids *v)
         if (!read_proc(path, &text))
             continue;
         any = true;
-        for (word = text.data ? strtok_r(text.data, " \n", &rest) : NULL; word;
-             word = strtok_r(NULL, " \n", &rest))
-            if (parse_u64(word, &pid))
-                pids_add(v, pid);
+        pids_add_words(v, text.data);
     }
     if (dir)
         closedir(dir);
@@ -120,6 +127,19 @@ static void list_from_proc(struct pids *v)
         closedir(dir);
 }
 
+/* A /proc of another pid namespace would name strangers. */
+static bool proc_is_ours(void)
+{
+    char link[32], self[32];
+    ssize_t n = readlink("/proc/self", link, sizeof(link) - 1);
+
+    if (n < 0)
+        return false;
+    link[n] = '\0';
+    snprintf(self, sizeof(self), "%d", (int)getpid());
+    return strcmp(link, self) == 0;
+}
+
 /* Reaps what is dead. *deaths counts; false when there is no child left. */
 static bool reap_dead(unsigned *deaths)
 {
@@ -156,6 +176,7 @@ static void wait_for_one(const struct pids *v)
 void process_kill_children(void)
 {
     uint64_t last_death = fdio_monotonic_ns();
+    bool listable = proc_is_ours();
     unsigned deaths = 0, seen = 0;
 
     /* the dead leave orphans, which come to us as the subreaper: hence the rounds */
@@ -167,7 +188,7 @@ void process_kill_children(void)
             last_death = fdio_monotonic_ns();
         }
         /* the short way can miss some while others exit; then the long way */
-        if (!list_from_tasks(&v) || v.count == 0)
+        if (listable && (!list_from_tasks(&v) || v.count == 0))
             list_from_proc(&v);
         kill_all(&v);
         wait_for_one(&v);

@@ -26,6 +26,7 @@ struct walk {
     int cur;          /* O_PATH; the last component in the end */
     char *rest;       /* owned; what is still to go */
     unsigned links;
+    struct stat parent; /* the directory of a last component that is a file */
 };
 
 static void walk_release(struct walk *w)
@@ -201,6 +202,8 @@ static int step(struct walk *w, const char *name, bool last, struct error *err)
             return -1;
     } else if (!last || w->create) {
         return step_error(w, err, ENOTDIR, name, "cannot be entered");
+    } else if (fstat(w->cur, &w->parent) < 0) {
+        return step_error(w, err, errno, name, "cannot be examined");
     }
     if (made && st.st_uid != geteuid())
         return step_distrust(
@@ -287,9 +290,7 @@ static int check_file(int fd, const char *path, uid_t user, struct stat *st,
 int trust_site_file(int fd, const char *path, struct error *err)
 {
     _cleanup_walk_ struct walk w = {.path = path, .user = 0, .cur = -1};
-    _cleanup_close_ int parent = -1;
-    struct stat st, seen, up;
-    const char *slash;
+    struct stat st, seen;
 
     if (check_file(fd, path, 0, &st, err) < 0)
         return -1;
@@ -307,19 +308,10 @@ int trust_site_file(int fd, const char *path, struct error *err)
     /* The sticky bit keeps others from replacing what root has there, but not from
      * linking a file of root's to this name: so it does not do for the last directory.
      */
-    slash = strrchr(path, '/');
-    {
-        _cleanup_free_ char *dir = strndup(path, (size_t)(slash - path) + 1);
-
-        if (!dir)
-            return error_oom(err);
-        if (stat(dir, &up) < 0)
-            return error_sys(err, errno, "cannot examine '%s'", dir);
-        if (up.st_mode & WRITABLE_BY_OTHERS)
-            return distrust(path, dir, &up, "can be written to by others",
-                            "move the file to a directory that only root may write to",
-                            err);
-    }
+    if (w.parent.st_mode & WRITABLE_BY_OTHERS)
+        return distrust(path, "its directory", &w.parent, "can be written to by others",
+                        "move the file to a directory that only root may write to",
+                        err);
     return 0;
 }
 
