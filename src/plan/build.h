@@ -23,21 +23,23 @@ struct plan_input {
     const char *runtime;
     const char *rootfs; /* host path of the image's tree; NULL: native or impure */
     const char *image_ref;
-    const struct rootview *view; /* of rootfs, for the dests of binds and system files */
-    bool isolated;               /* a sandbox is made (not native) */
-    bool host_root;              /* impure mount_host_paths: host directories are the root */
+    const struct rootview
+        *view;      /* of rootfs, for the dests of binds and system files */
+    bool isolated;  /* a sandbox is made (not native) */
+    bool host_root; /* impure mount_host_paths: host directories are the root */
     /* host_root: top-level entries of the host and the image's store; see impure.h */
     const struct plan_bind *root_binds;
     size_t n_root_binds;
     const struct plan_bind *binds; /* lab, inputs, out, user; in order */
     size_t n_binds;
-    const char *passwd, *group; /* texts for /etc/passwd and /etc/group; NULL: no mount */
+    const char *passwd,
+        *group; /* texts for /etc/passwd and /etc/group; NULL: no mount */
     const char *resolv_conf, *hosts; /* host network only; NULL: no mount */
-    const struct strv *image_env;  /* of the image's config */
-    const struct strv *passed_env; /* "NAME=VALUE" that matched the pass list */
-    const struct strv *env_set;    /* "NAME=VALUE", or "NAME" = take it from host_env */
-    char *const *host_env;         /* for bare names, and all of it for native */
-    const char *path_prefix;       /* host-tools bin directory, first in PATH; NULL none */
+    const struct strv *image_env;    /* of the image's config */
+    const struct strv *passed_env;   /* "NAME=VALUE" that matched the pass list */
+    const struct strv *env_set; /* "NAME=VALUE", or "NAME" = take it from host_env */
+    char *const *host_env;      /* for bare names, and all of it for native */
+    const char *path_prefix;    /* host-tools bin directory, first in PATH; NULL none */
     const char *cwd;
     char *const *argv;
     bool network_host;
@@ -46,14 +48,13 @@ struct plan_input {
 };
 
 /* The default PATH where the image has none. */
-#define PLAN_DEFAULT_PATH                                                                \
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define PLAN_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* The destinations that the image must have a mount point for, in the order in which
- * plan_build mounts them, for rootscan: those of the system files and of the binds. Mount
- * points below another bind or /tmp are left out. dests is owned by the caller, its
- * strings are borrowed from in. is_file[i] tells files from directories; a bind's source
- * type is told by bind_is_file (same order as in->binds). */
+ * plan_build mounts them, for rootscan: those of the system files and of the binds.
+ * Mount points below another bind or /tmp are left out. dests is owned by the caller,
+ * its strings are borrowed from in. is_file[i] tells files from directories; a bind's
+ * source type is told by bind_is_file (same order as in->binds). */
 int plan_wanted_points(const struct plan_input *in, const bool *bind_is_file,
                        const char ***dests, bool **is_file, size_t *n,
                        struct error *err);

@@ -1,9 +1,10 @@
-/* plan: what is going to happen, as data. Built from settled facts only: no file, clock or
- * environment is read here, so that a plan can be printed, compared and tested without
- * privileges. Backends turn it into argv and descriptors.
+/* plan: what is going to happen, as data. Built from settled facts only: no file, clock
+ * or environment is read here, so that a plan can be printed, compared and tested
+ * without privileges. Backends turn it into argv and descriptors.
  *
- * Mounts are ordered: a later mount may lie below an earlier one. Destinations are absolute
- * paths inside the sandbox, already resolved against the image's own links (image/rootview).
+ * Mounts are ordered: a later mount may lie below an earlier one. Destinations are
+ * absolute paths inside the sandbox, already resolved against the image's own links
+ * (image/rootview).
  */
 #ifndef REPX_PLAN_PLAN_H
 #define REPX_PLAN_PLAN_H
@@ -18,18 +19,19 @@ struct error;
 enum plan_mount_kind {
     PLAN_MOUNT_BIND_RO, /* source is a host path; recursive */
     PLAN_MOUNT_BIND_RW,
-    PLAN_MOUNT_BIND_DEV, /* a device node or directory with devices, read-write */
-    PLAN_MOUNT_TMPFS,    /* fresh, mode 01777 */
-    PLAN_MOUNT_DIR,      /* an empty directory on the sandbox's own root or a tmpfs */
-    PLAN_MOUNT_SYMLINK,  /* source is the link's target text */
-    PLAN_MOUNT_DATA,     /* source is the content of a read-only file */
-    PLAN_MOUNT_PROC,     /* a /proc of the sandbox's pid namespace */
-    PLAN_MOUNT_DEV,      /* a minimal /dev */
-    PLAN_MOUNT_REMOUNT_RO /* makes the mount at dest read-only, not what is mounted below */
+    PLAN_MOUNT_BIND_DEV,  /* a device node or directory with devices, read-write */
+    PLAN_MOUNT_TMPFS,     /* fresh, mode 01777 */
+    PLAN_MOUNT_DIR,       /* an empty directory on the sandbox's own root or a tmpfs */
+    PLAN_MOUNT_SYMLINK,   /* source is the link's target text */
+    PLAN_MOUNT_DATA,      /* source is the content of a read-only file */
+    PLAN_MOUNT_PROC,      /* a /proc of the sandbox's pid namespace */
+    PLAN_MOUNT_DEV,       /* a minimal /dev */
+    PLAN_MOUNT_REMOUNT_RO /* makes the mount at dest read-only, not what is mounted
+                             below */
 };
 
-/* What the mount is for: shown by `plan`, written to launch.json, used by podman and docker,
- * which bring a root of their own and skip PLAN_ROLE_ROOT. */
+/* What the mount is for: shown by `plan`, written to launch.json, used by podman and
+ * docker, which bring a root of their own and skip PLAN_ROLE_ROOT. */
 enum plan_role {
     PLAN_ROLE_ROOT,   /* the image, piece by piece */
     PLAN_ROLE_SYSTEM, /* /proc /dev /tmp, passwd, group, hosts */
@@ -49,9 +51,9 @@ struct plan_mount {
 enum plan_network { PLAN_NETWORK_NONE, PLAN_NETWORK_HOST };
 
 struct plan {
-    char *runtime;      /* "bwrap", "podman", "docker", "native" */
-    char *rootfs;       /* host path of the image's tree; NULL: native, or impure host root */
-    char *image_ref;    /* digest name of the image, for engines; NULL without image */
+    char *runtime; /* "bwrap", "podman", "docker", "native" */
+    char *rootfs; /* host path of the image's tree; NULL: native, or impure host root */
+    char *image_ref; /* digest name of the image, for engines; NULL without image */
     struct plan_mount *mounts;
     size_t n_mounts, cap_mounts;
     struct strv env;  /* the complete environment */
@@ -63,12 +65,15 @@ struct plan {
     bool interactive; /* keeps the terminal: no new session */
 };
 
-#define PLAN_INIT {0}
+#define PLAN_INIT                                                                      \
+    {                                                                                  \
+        0                                                                              \
+    }
 
 void plan_release(struct plan *p);
 
-/* Appends a mount; strings are copied. -1 with err when out of memory, or when dest is not
- * absolute and normal. */
+/* Appends a mount; strings are copied. -1 with err when out of memory, or when dest is
+ * not absolute and normal. */
 int plan_add_mount(struct plan *p, enum plan_mount_kind kind, enum plan_role role,
                    const char *source, const char *dest, struct error *err);
 

@@ -1,5 +1,5 @@
-/* init_protocol: what repx-sandbox-init (pid 1 of the sandbox) tells the supervisor over
- * the status pipe. Fixed-size messages, each written in one write(2). */
+/* init_protocol: what repx-sandbox-init (pid 1 of the sandbox) tells the supervisor
+ * over the status pipe. Fixed-size messages, each written in one write(2). */
 #ifndef REPX_RUNTIME_INIT_PROTOCOL_H
 #define REPX_RUNTIME_INIT_PROTOCOL_H
 
@@ -13,7 +13,27 @@ enum init_message_kind {
     INIT_EXITED = 3,      /* value: wait status; usage is filled */
 };
 
-enum init_stage { INIT_STAGE_SETUP = 1, INIT_STAGE_CHDIR = 2, INIT_STAGE_EXEC = 3 };
+enum init_stage {
+    INIT_STAGE_SETUP = 1,
+    INIT_STAGE_CHDIR = 2,
+    INIT_STAGE_EXEC = 3,
+    INIT_STAGE_INTERPRETER = 4, /* the file is there, what should run it is not */
+};
+
+/* Its command line: PROGRAM STATUS_FD ENV_FD MODE CWD ARGV...
+ * ENV_FD holds the command's environment as NUL-terminated "NAME=VALUE" items. It does
+ * not come through bwrap's own environment, because an image's LD_PRELOAD would then
+ * act on bwrap, outside the sandbox. "PROGRAM --probe" exits with 0 at once (trial
+ * sandboxes). */
+#define INIT_ARGS 5
+#define INIT_PROBE_ARG "--probe"
+#define INIT_MODE_JOB "job"           /* a session of its own */
+#define INIT_MODE_TERMINAL "terminal" /* keeps the caller's terminal */
+
+/* A signal for the command is queued to init with this value (SI_QUEUE). All others are
+ * ignored: what the terminal or Slurm sends to every process reaches the command
+ * anyway, and must not reach it twice. */
+#define INIT_SIGNAL_VALUE 0x52505853
 
 struct init_message {
     uint32_t magic;

@@ -13,12 +13,15 @@ struct error;
 
 /* Programs found on this node and directories of ours; filled by runtime_tools_find. */
 struct runtime_tools {
-    char *bwrap;      /* absolute path, NULL: not found */
-    char *init;       /* repx-sandbox-init, static; absolute path */
-    char *state_dir;  /* <node-local>/repx: probe caches live below; NULL: no caching */
+    char *bwrap;     /* absolute path, NULL: not found */
+    char *init;      /* repx-sandbox-init, static; absolute path */
+    char *state_dir; /* <node-local>/repx: probe caches live below; NULL: no caching */
 };
 
-#define RUNTIME_TOOLS_INIT {0}
+#define RUNTIME_TOOLS_INIT                                                             \
+    {                                                                                  \
+        0                                                                              \
+    }
 
 /* A command ready for spawn. fds are owned: inherited under their own number. */
 struct runtime_command {
@@ -27,13 +30,16 @@ struct runtime_command {
     int *fds;
     size_t n_fds;
     int status_fd; /* where repx-sandbox-init reports, -1 for native; ours, read end */
-    int status_write_fd; /* the other end, inherited by the command; closed after spawn */
+    int status_write_fd; /* the other end, inherited by the command; closed after spawn
+                          */
     int info_fd;         /* bwrap --info-fd, read end; -1 */
     int info_write_fd;
 };
 
-#define RUNTIME_COMMAND_INIT                                                             \
-    {.status_fd = -1, .status_write_fd = -1, .info_fd = -1, .info_write_fd = -1}
+#define RUNTIME_COMMAND_INIT                                                           \
+    {                                                                                  \
+        .status_fd = -1, .status_write_fd = -1, .info_fd = -1, .info_write_fd = -1     \
+    }
 
 struct runtime_backend {
     const char *name;
@@ -41,7 +47,8 @@ struct runtime_backend {
     /* Is it usable on this node? A real trial. 0 yes; 1 no, with the reason in why (a
      * sentence with its remedy); -1 error. */
     int (*probe)(const struct runtime_tools *tools, struct error *why);
-    /* Version text for the record ("bubblewrap 0.8.0"). Owned by the caller, may be NULL. */
+    /* Version text for the record ("bubblewrap 0.8.0"). Owned by the caller, may be
+     * NULL. */
     char *(*version)(const struct runtime_tools *tools);
     int (*command)(const struct plan *plan, const struct runtime_tools *tools,
                    struct runtime_command *out, struct error *err);

@@ -1,5 +1,5 @@
-/* supervise: runs a command to its end. Signals are passed on, cancellation gets its grace,
- * nothing is left behind, and how it ended is told exactly. */
+/* supervise: runs a command to its end. Signals are passed on, cancellation gets its
+ * grace, nothing is left behind, and how it ended is told exactly. */
 #ifndef REPX_RUNTIME_SUPERVISE_H
 #define REPX_RUNTIME_SUPERVISE_H
 
@@ -19,26 +19,30 @@ struct supervise_options {
 };
 
 struct supervise_result {
-    bool started;     /* the job's command itself was executed */
-    int wait_status;  /* of the job's command, as waitpid gives it; valid if started */
-    int signalled;    /* the first signal that asked us to stop, 0 none */
-    bool killed;      /* the grace was over, SIGKILL was sent */
+    bool started;    /* the job's command itself was executed */
+    int wait_status; /* of the job's command, as waitpid gives it; valid if started */
+    int signalled;   /* the first signal that asked us to stop, 0 none */
+    bool killed;     /* the grace was over, SIGKILL was sent */
     uint64_t start_ns, end_ns; /* monotonic: command executed, command ended */
-    struct rusage usage;       /* of the command and its descendants that were waited for */
+    struct rusage usage; /* of the command and its descendants that were waited for */
 };
 
 /* Must be called once, before any other thread: blocks the signals that supervise reads
  * from a signalfd, becomes a subreaper. */
 int supervise_prepare(struct error *err);
 
-/* 0: the command ran (result filled). -1: it did not start, or was lost: err's class tells
- * (ERROR_NOT_FOUND, ERROR_CANNOT_EXECUTE, ERROR_LAUNCHER for a sandbox that could not be
- * made). result->signalled is valid in both cases. */
+/* 0: the command ran (result filled). -1: it did not start, or was lost: err's class
+ * tells (ERROR_NOT_FOUND, ERROR_CANNOT_EXECUTE, ERROR_LAUNCHER for a sandbox that could
+ * not be made). result->signalled is valid in both cases. */
 int supervise_run(struct runtime_command *cmd, const struct supervise_options *opts,
                   struct supervise_result *result, struct error *err);
 
 /* A signal that asked to stop arrived since supervise_prepare: its number, else 0. Long
  * work (extraction) calls it between steps. */
 int supervise_pending_signal(void);
+
+/* Readable (poll) when supervise_pending_signal may have news; -1 before
+ * supervise_prepare. Borrowed. */
+int supervise_signal_fd(void);
 
 #endif

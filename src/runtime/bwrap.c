@@ -1,0 +1,233 @@
+/* bwrap: a plan as bubblewrap options, and the pid 1 that bwrap executes.
+ *
+ * repx-sandbox-init is executed through an inherited descriptor (/proc/self/fd/N), so
+ * that it needs no place in the image. It gets the job's environment and working
+ * directory: the image's environment must not act on bwrap itself (LD_PRELOAD), and
+ * bwrap would change PWD.
+ *
+ * User namespaces stay available inside (no --disable-userns): nested sandboxes (nix
+ * builds, Charliecloud, browsers under test) need them, and they gain nothing over what
+ * is bound here: the kernel locks the read-only flags of mounts that a less privileged
+ * mount namespace inherits.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "runtime/init_protocol.h"
+#include "runtime/runtime_internal.h"
+#include "sys/fdio.h"
+#include "sys/pathfd.h"
+#include "sys/spawn.h"
+
+/* bubblewrap.c: MAX_ARGS is 9000 since 0.5; what is not in --args counts as well. */
+#define BWRAP_MAX_ARGS 8900
+
+static void add_bind(struct strv *out, const char *option, const struct plan_mount *m)
+{
+    strv_addl(out, option, m->source, m->dest, NULL);
+}
+
+static void add_mount(struct strv *out, const struct plan_mount *m, int data_fd)
+{
+    switch (m->kind) {
+    case PLAN_MOUNT_BIND_RO:
+        add_bind(out, "--ro-bind", m);
+        break;
+    case PLAN_MOUNT_BIND_RW:
+        add_bind(out, "--bind", m);
+        break;
+    case PLAN_MOUNT_BIND_DEV:
+        add_bind(out, "--dev-bind", m);
+        break;
+    case PLAN_MOUNT_TMPFS:
+        strv_addl(out, "--perms", "1777", "--tmpfs", m->dest, NULL);
+        break;
+    case PLAN_MOUNT_DIR:
+        strv_addl(out, "--dir", m->dest, NULL);
+        break;
+    case PLAN_MOUNT_SYMLINK:
+        add_bind(out, "--symlink", m);
+        break;
+    case PLAN_MOUNT_DATA:
+        strv_addl(out, "--perms", "0444", "--ro-bind-data", NULL);
+        strv_addf(out, "%d", data_fd);
+        strv_add(out, m->dest);
+        break;
+    case PLAN_MOUNT_PROC:
+        strv_addl(out, "--proc", m->dest, NULL);
+        break;
+    case PLAN_MOUNT_DEV:
+        strv_addl(out, "--dev", m->dest, NULL);
+        break;
+    case PLAN_MOUNT_REMOUNT_RO:
+        strv_addl(out, "--remount-ro", m->dest, NULL);
+        break;
+    }
+}
+
+int bwrap_options(const struct plan *plan, const int *data_fds, int info_fd,
+                  struct strv *out, struct error *err)
+{
+    size_t data = 0;
+
+    strv_add(out, "--unshare-all");
+    if (plan->network == PLAN_NETWORK_HOST)
+        strv_add(out, "--share-net");
+    if (plan->hostname)
+        strv_addl(out, "--hostname", plan->hostname, NULL);
+    strv_addl(out, "--die-with-parent", "--as-pid-1", "--cap-drop", "ALL", NULL);
+    strv_add(out, "--info-fd");
+    strv_addf(out, "%d", info_fd);
+    for (size_t i = 0; i < plan->n_mounts; i++) {
+        const struct plan_mount *m = &plan->mounts[i];
+
+        add_mount(out, m, m->kind == PLAN_MOUNT_DATA ? data_fds[data++] : -1);
+    }
+    /* Init goes to the plan's directory itself, and reports when it cannot. */
+    strv_addl(out, "--chdir", "/", NULL);
+    if (strv_check(out, err) < 0)
+        return -1;
+    if (out->count > BWRAP_MAX_ARGS)
+        return error_fail(
+            err,
+            "this sandbox needs %zu mounts, more than bubblewrap takes; the image "
+            "lacks a "
+            "mount point in a very large directory: bind to other destinations or add "
+            "the directory to the image",
+            plan->n_mounts);
+    return 0;
+}
+
+static int make_pipe(int *read_end, int *write_end, struct error *err)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return error_sys(err, errno, "cannot make a pipe for the sandbox");
+    *read_end = fds[0];
+    *write_end = fds[1];
+    return 0;
+}
+
+/* Makes the data files; their descriptors belong to the command, the list to the
+ * caller. */
+static int make_data(const struct plan *plan, struct runtime_command *out, int **list,
+                     struct error *err)
+{
+    _cleanup_free_ int *fds = calloc(plan->n_mounts + 1, sizeof(*fds));
+    size_t n = 0;
+
+    if (!fds)
+        return error_oom(err);
+    for (size_t i = 0; i < plan->n_mounts; i++) {
+        const struct plan_mount *m = &plan->mounts[i];
+        int fd;
+
+        if (m->kind != PLAN_MOUNT_DATA)
+            continue;
+        fd = fdio_memfd("repx-data", m->source, strlen(m->source), err);
+        if (fd < 0 || runtime_command_add_fd(out, fd, err) < 0)
+            return -1;
+        fds[n++] = fd;
+    }
+    *list = steal_ptr(fds);
+    return 0;
+}
+
+/* A vector of strings as a memory file of the command. Returns its descriptor. */
+static int add_block(const struct strv *v, const char *name,
+                     struct runtime_command *out, struct error *err)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT;
+    int fd;
+
+    strv_to_block(v, &b);
+    if (buf_check(&b, err) < 0)
+        return -1;
+    fd = fdio_memfd(name, buf_str(&b), b.len, err);
+    if (fd < 0 || runtime_command_add_fd(out, fd, err) < 0)
+        return -1;
+    return fd;
+}
+
+static int open_init(const struct runtime_tools *tools, struct error *err)
+{
+    int fd;
+
+    if (!tools->bwrap || !tools->init)
+        return error_fail(err, "bwrap or repx-sandbox-init is missing; "
+                               "'repx-launch doctor' tells where they are looked for");
+    fd = pathfd_open_user(tools->init, O_PATH | O_CLOEXEC, err);
+    if (fd < 0)
+        return error_context(err, "the sandbox's init");
+    return fd;
+}
+
+static int bwrap_command(const struct plan *plan, const struct runtime_tools *tools,
+                         struct runtime_command *out, struct error *err)
+{
+    _cleanup_free_ int *data = NULL;
+    _cleanup_strv_ struct strv options = STRV_INIT;
+    int init_fd = open_init(tools, err), env_fd, args_fd;
+
+    if (init_fd < 0 || runtime_command_add_fd(out, init_fd, err) < 0)
+        return -1;
+    if (make_pipe(&out->status_fd, &out->status_write_fd, err) < 0 ||
+        make_pipe(&out->info_fd, &out->info_write_fd, err) < 0 ||
+        make_data(plan, out, &data, err) < 0 ||
+        bwrap_options(plan, data, out->info_write_fd, &options, err) < 0)
+        return -1;
+    args_fd = add_block(&options, "repx-bwrap-args", out, err);
+    env_fd = args_fd < 0 ? -1 : add_block(&plan->env, "repx-env", out, err);
+    if (env_fd < 0)
+        return -1;
+    out->program = strdup(tools->bwrap);
+    strv_addl(&out->argv, "bwrap", "--args", NULL);
+    strv_addf(&out->argv, "%d", args_fd);
+    strv_add(&out->argv, "--");
+    strv_addf(&out->argv, "/proc/self/fd/%d", init_fd);
+    strv_addf(&out->argv, "%d", out->status_write_fd);
+    strv_addf(&out->argv, "%d", env_fd);
+    strv_add(&out->argv, plan->interactive ? INIT_MODE_TERMINAL : INIT_MODE_JOB);
+    strv_add(&out->argv, plan->cwd ? plan->cwd : "/");
+    strv_extend(&out->argv, strv_argv(&plan->argv));
+    if (!out->program)
+        return error_oom(err);
+    return strv_check(&out->argv, err);
+}
+
+/* The first line of what bwrap --version prints. */
+static char *bwrap_version(const struct runtime_tools *tools)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    struct error ignored = ERROR_INIT;
+    char *const argv[] = {(char[]){"bwrap"}, (char[]){"--version"}, NULL};
+    char *const env[] = {NULL};
+    struct spawn s = SPAWN_INIT;
+    char *known = NULL;
+
+    if (!tools->bwrap)
+        return NULL;
+    if (probe_cache_yes(tools, "bwrap", &known) && known)
+        return known;
+    s.program = tools->bwrap;
+    s.argv = argv;
+    s.env = env;
+    if (spawn_run(&s, &text, &ignored) != 0)
+        return NULL;
+    return strndup(buf_str(&text), strcspn(buf_str(&text), "\n"));
+}
+
+const struct runtime_backend backend_bwrap = {
+    .name = "bwrap",
+    .isolated = true,
+    .probe = bwrap_probe,
+    .version = bwrap_version,
+    .command = bwrap_command,
+};

@@ -1,0 +1,113 @@
+/* The per-boot answers of probes: <state_dir>/probes/<backend>. A file counts when it
+ * begins with exactly what is true now: the boot, the user, and the programs with
+ * inode, size and time, so that an upgrade asks again. Only "yes" is kept. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "runtime/runtime_internal.h"
+#include "sys/atomicfile.h"
+#include "sys/pathfd.h"
+#include "sys/process.h"
+#include "sys/trust.h"
+
+#define CACHE_MAX 16384
+
+/* False when the program is not there or must not be believed: then nothing is cached.
+ */
+static bool add_program(struct buf *key, const char *path)
+{
+    struct error ignored = ERROR_INIT;
+    _cleanup_close_ int fd = -1;
+    struct stat st;
+
+    if (!path)
+        return false;
+    fd = pathfd_open_user(path, O_PATH | O_CLOEXEC, &ignored);
+    if (fd < 0 || trust_program(fd, path, &ignored) < 0 || fstat(fd, &st) < 0)
+        return false;
+    buf_addf(key, "program %s %llu %lld %lld.%09ld\n", path,
+             (unsigned long long)st.st_ino, (long long)st.st_size,
+             (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    return true;
+}
+
+static bool build_key(const struct runtime_tools *tools, struct buf *key)
+{
+    _cleanup_free_ char *boot = process_boot_id();
+
+    if (!boot || !*boot)
+        return false;
+    buf_addf(key, "repx-probe 1\nboot %s\nuid %u\n", boot, (unsigned)geteuid());
+    return add_program(key, tools->bwrap) && add_program(key, tools->init) &&
+           !key->failed;
+}
+
+/* The directory of the answers, -1 when there is none to be trusted. */
+static int open_dir(const struct runtime_tools *tools)
+{
+    struct error err = ERROR_INIT;
+    _cleanup_free_ char *path = NULL;
+    int fd;
+
+    if (!tools->state_dir)
+        return -1;
+    path = str_printf("%s/probes", tools->state_dir);
+    if (!path)
+        return -1;
+    fd = trust_private_dir(path, &err);
+    if (fd < 0)
+        log_debug("no probe answers are kept: %s", err.text);
+    return fd;
+}
+
+static bool read_answer(int dir, const char *backend, struct buf *out)
+{
+    struct error ignored = ERROR_INIT;
+    _cleanup_close_ int fd = -1;
+
+    fd = pathfd_open_nofollow(dir, backend, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0,
+                              &ignored);
+    return fd >= 0 && pathfd_read_all(fd, CACHE_MAX, out, &ignored) == 0;
+}
+
+bool probe_cache_yes(const struct runtime_tools *tools, const char *backend,
+                     char **version_out)
+{
+    _cleanup_close_ int dir = open_dir(tools);
+    _cleanup_buf_ struct buf key = BUF_INIT;
+    _cleanup_buf_ struct buf answer = BUF_INIT;
+    const char *version;
+
+    if (version_out)
+        *version_out = NULL;
+    if (dir < 0 || !build_key(tools, &key) || !read_answer(dir, backend, &answer))
+        return false;
+    if (answer.len < key.len || memcmp(answer.data, key.data, key.len) != 0)
+        return false;
+    version = buf_str(&answer) + key.len;
+    if (version_out && strncmp(version, "version ", 8) == 0 && version[8] != '\n')
+        *version_out = strndup(version + 8, strcspn(version + 8, "\n"));
+    return true;
+}
+
+void probe_cache_store(const struct runtime_tools *tools, const char *backend,
+                       const char *version)
+{
+    _cleanup_close_ int dir = open_dir(tools);
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    struct error err = ERROR_INIT;
+
+    if (dir < 0 || !build_key(tools, &text))
+        return;
+    buf_addf(&text, "version %s\n", version ? version : "");
+    if (buf_check(&text, &err) < 0 ||
+        atomicfile_write(dir, backend, buf_str(&text), text.len, 0600, false, &err) < 0)
+        log_debug("the answer of the %s probe is not kept: %s", backend, err.text);
+}

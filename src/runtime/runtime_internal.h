@@ -1,0 +1,42 @@
+/* runtime_internal: what the files of runtime/ share. */
+#ifndef REPX_RUNTIME_RUNTIME_INTERNAL_H
+#define REPX_RUNTIME_RUNTIME_INTERNAL_H
+
+#include "runtime/runtime.h"
+
+struct buf;
+
+extern const struct runtime_backend backend_native;
+extern const struct runtime_backend backend_bwrap;
+extern const struct runtime_backend backend_podman;
+extern const struct runtime_backend backend_docker;
+
+/* bwrap's options for a plan, one operation per mount and in the same order; pure.
+ * data_fds: a descriptor for each PLAN_MOUNT_DATA of the plan, in order. */
+int bwrap_options(const struct plan *plan, const int *data_fds, int info_fd,
+                  struct strv *out, struct error *err);
+
+/* bwrap's smallest trial: the features that bwrap_options relies on, on this node. */
+int bwrap_probe(const struct runtime_tools *tools, struct error *why);
+
+/* Why may an unprivileged user not make namespaces here? Appended to err as its remedy.
+ */
+void bwrap_explain(struct error *err);
+
+/* Items as one NUL-separated block ("a\0b\0"). */
+void strv_to_block(const struct strv *v, struct buf *out);
+
+/* Gives fd to the command, which owns it from now on, also on failure. */
+int runtime_command_add_fd(struct runtime_command *c, int fd, struct error *err);
+
+/* The per-boot answers. yes: the cache knows that this backend works, with these
+ * programs, for this user, since this boot. version_out (may be NULL) gets the
+ * remembered version text or NULL. */
+bool probe_cache_yes(const struct runtime_tools *tools, const char *backend,
+                     char **version_out);
+/* Remembers a "yes"; a failure to do so costs the next launch a probe and nothing else.
+ */
+void probe_cache_store(const struct runtime_tools *tools, const char *backend,
+                       const char *version);
+
+#endif

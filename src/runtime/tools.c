@@ -1,0 +1,78 @@
+/* Where the programs of the runtimes are on this node. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "runtime/runtime.h"
+#include "sys/process.h"
+
+/* Before PATH, so that what a module or an activated environment puts there does not
+ * replace the system's own bwrap (which may need a profile of the site's AppArmor). */
+#define SYSTEM_DIRS "/usr/bin:/usr/local/bin:/bin:/run/current-system/sw/bin"
+
+#define INIT_NAME "repx-sandbox-init"
+
+void runtime_tools_release(struct runtime_tools *t)
+{
+    free(t->bwrap);
+    free(t->init);
+    free(t->state_dir);
+    *t = (struct runtime_tools)RUNTIME_TOOLS_INIT;
+}
+
+/* A configured path is kept even if nothing is there: the probe then names it. */
+static int find_bwrap(struct runtime_tools *t, const char *configured,
+                      struct error *err)
+{
+    const char *path = getenv("PATH");
+    _cleanup_free_ char *dirs = NULL;
+
+    if (configured && configured[0] == '/') {
+        t->bwrap = strdup(configured);
+        return t->bwrap ? 0 : error_oom(err);
+    }
+    if (configured && strchr(configured, '/'))
+        return error_fail(err,
+                          "bwrap is configured as '%s'; write an absolute path or the "
+                          "program's name",
+                          configured);
+    dirs =
+        str_printf("%s%s%s", SYSTEM_DIRS, path && *path ? ":" : "", path ? path : "");
+    if (!dirs)
+        return error_oom(err);
+    t->bwrap = process_find_program(configured ? configured : "bwrap", dirs);
+    return 0;
+}
+
+/* Installed, else beside this executable (a build directory, an unpacked archive). */
+static int find_init(struct runtime_tools *t, struct error *err)
+{
+    _cleanup_free_ char *self = process_self_dir(err);
+    _cleanup_free_ char *dirs = NULL;
+
+    if (!self)
+        return -1;
+    dirs = str_printf("%s:%s:%s/../libexec/repx", REPX_LIBEXECDIR, self, self);
+    if (!dirs)
+        return error_oom(err);
+    t->init = process_find_program(INIT_NAME, dirs);
+    return 0;
+}
+
+int runtime_tools_find(struct runtime_tools *t, const char *bwrap_config,
+                       const char *state_dir, struct error *err)
+{
+    if (find_bwrap(t, bwrap_config, err) < 0 || find_init(t, err) < 0)
+        goto fail;
+    if (state_dir && !(t->state_dir = strdup(state_dir))) {
+        error_oom(err);
+        goto fail;
+    }
+    return 0;
+fail:
+    runtime_tools_release(t);
+    return -1;
+}
