@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -99,29 +100,30 @@ int strv_check(const struct strv *v, struct error *err)
     return v->failed ? error_oom(err) : 0;
 }
 
-static char **env_find(char *const *env, const char *name)
+/* Index of the item for name, -1 when there is none. */
+static ssize_t env_find(char *const *env, const char *name)
 {
     size_t n = strlen(name);
 
-    for (; env && *env; env++)
-        if (strncmp(*env, name, n) == 0 && (*env)[n] == '=')
-            return (char **)env;
-    return NULL;
+    for (ssize_t i = 0; env && env[i]; i++)
+        if (strncmp(env[i], name, n) == 0 && env[i][n] == '=')
+            return i;
+    return -1;
 }
 
 const char *strv_env_get(char *const *env, const char *name)
 {
-    char **p = env_find(env, name);
+    ssize_t i = env_find(env, name);
 
-    return p ? *p + strlen(name) + 1 : NULL;
+    return i >= 0 ? env[i] + strlen(name) + 1 : NULL;
 }
 
 void strv_env_set(struct strv *v, const char *name, const char *value)
 {
-    char **p = env_find(strv_argv(v), name);
+    ssize_t i = env_find(v->items, name);
     char *fresh = str_printf("%s=%s", name, value);
 
-    if (!p) {
+    if (i < 0) {
         strv_take(v, fresh);
         return;
     }
@@ -129,8 +131,8 @@ void strv_env_set(struct strv *v, const char *name, const char *value)
         v->failed = true;
         return;
     }
-    free(*p);
-    *p = fresh;
+    free(v->items[i]);
+    v->items[i] = fresh;
 }
 
 static int compare_items(const void *a, const void *b)
