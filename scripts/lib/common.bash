@@ -30,3 +30,25 @@ wait_until() {
         sleep 0.05
     done
 }
+
+attended=''
+
+# attend COMMAND...: runs it in a process group of its own, so that a signal to this script
+# can end it at once (end_attended, in a trap) instead of after it.
+attend() {
+    local status=0
+    set -m
+    "$@" </dev/null &
+    attended=$!
+    set +m
+    wait "$attended" || status=$?
+    attended=''
+    return "$status"
+}
+
+# end_attended: ends what attend runs, if anything, and waits for it.
+end_attended() {
+    [[ -n $attended ]] || return 0
+    kill -TERM -- "-$attended" 2>/dev/null || true
+    wait "$attended" 2>/dev/null || true
+}
