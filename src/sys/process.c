@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -138,22 +139,34 @@ char *process_find_program(const char *name, const char *path_list)
     return NULL;
 }
 
-char *process_self_dir(struct error *err)
+char *process_self_program(struct error *err)
 {
     char path[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    char *slash, *dir;
+    char *copy;
 
     if (n < 0) {
         error_sys(err, errno, "cannot tell where this program is (/proc/self/exe)");
         return NULL;
     }
     path[n] = '\0';
-    slash = strrchr(path, '/');
+    copy = strdup(path);
+    if (!copy)
+        error_oom(err);
+    return copy;
+}
+
+char *process_self_dir(struct error *err)
+{
+    char *path = process_self_program(err);
+    char *slash = path ? strrchr(path, '/') : NULL;
+
     if (slash)
         slash[slash == path ? 1 : 0] = '\0';
-    dir = strdup(path);
-    if (!dir)
-        error_oom(err);
-    return dir;
+    return path;
+}
+
+void process_signal(int pidfd, int sig)
+{
+    syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
 }
