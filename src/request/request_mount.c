@@ -98,10 +98,9 @@ static int parse_parts(const char *text, struct request_mount *m, struct error *
     if (!rest)
         return 0;
     rest = take_part(rest, &dest);
-    buf_adds(&dest, "");
     if (buf_check(&dest, err) < 0)
         return -1;
-    if (set_dest(m, dest.len ? buf_steal(&dest) : strdup(""), text, err) < 0)
+    if (set_dest(m, buf_steal(&dest), text, err) < 0)
         return -1;
     return rest ? set_mode(m, rest, text, err) : 0;
 }
