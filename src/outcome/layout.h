@@ -15,8 +15,12 @@ struct unit {
     const char *step; /* UNIT_STEP: name without "step-"; borrowed */
 };
 
-/* "simple" | "scatter" | "step:<branch>:<name>" | "gather". step points into text. */
-int unit_parse(const char *text, struct unit *out, struct error *err);
+/* "simple" | "scatter" | "step:<branch>:<name>" | "gather". A step's name stays a
+ * pointer into text, which is cut up. -1: usage error. */
+int unit_parse(char *text, struct unit *out, struct error *err);
+
+/* The same text back; owned by the caller, NULL when out of memory. */
+char *unit_text(const struct unit *u);
 
 /* The out and repx directories of a unit, absolute. */
 char *layout_out_dir(const char *base, const char *job, const struct unit *u);

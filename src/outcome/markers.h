@@ -15,6 +15,7 @@ int markers_write(int repx_dirfd, bool success, struct error *err);
 /* SUCCESS counts only when the marker is there (a completion log alone is not believed:
  * FACTS-REPX B6). */
 enum marker_state markers_read(int repx_dirfd);
+enum marker_state markers_of_dir(const char *repx_dir);
 enum marker_state markers_of_job(const char *base, const char *job);
 
 /* Appends {"id":..,"s":"ok"|"fail"} to <base>/outputs/completions.jsonl. */

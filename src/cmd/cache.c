@@ -1,0 +1,102 @@
+#include <jansson.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/quote.h"
+#include "cmd/command.h"
+#include "launch/session.h"
+
+static void utc(int64_t seconds, char *out, size_t size)
+{
+    time_t t = (time_t)seconds;
+    struct tm tm;
+
+    gmtime_r(&t, &tm);
+    strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static int cache_json(const struct store_entry *entries, size_t n, struct buf *out,
+                      struct error *err)
+{
+    json_t *a = json_array();
+    char *text;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct store_entry *e = &entries[i];
+        json_t *o = json_object();
+
+        json_object_set_new(o, "id", json_sprintf("sha256:%s", e->id.hex));
+        json_object_set_new(o, "name", e->name ? json_string(e->name) : json_null());
+        json_object_set_new(o, "bytes", json_integer((json_int_t)e->bytes));
+        json_object_set_new(o, "layers", json_integer((json_int_t)e->layers));
+        json_object_set_new(o, "created", json_integer(e->created));
+        json_object_set_new(o, "used", json_integer(e->used));
+        json_object_set_new(o, "in_use", json_boolean(e->in_use));
+        json_array_append_new(a, o);
+    }
+    text = json_dumps(a, JSON_INDENT(2));
+    json_decref(a);
+    if (!text)
+        return error_oom(err);
+    buf_addf(out, "%s\n", text);
+    free(text);
+    return buf_check(out, err);
+}
+
+static int cache_text(const struct store *store, const struct store_entry *entries,
+                      size_t n, struct buf *out, struct error *err)
+{
+    if (n == 0)
+        buf_addf(out, "no images in %s\n", store->path);
+    else
+        buf_addf(out, "%-19s %10s  %6s  %-20s  %s\n", "ID", "MB", "LAYERS", "LAST USED",
+                 "IMAGE");
+    for (size_t i = 0; i < n; i++) {
+        char used[32];
+
+        utc(entries[i].used, used, sizeof(used));
+        buf_addf(out, "sha256:%.12s %10.1f  %6llu  %s  ", entries[i].id.hex,
+                 (double)entries[i].bytes / 1e6, (unsigned long long)entries[i].layers,
+                 used);
+        quote_printable(out, entries[i].name ? entries[i].name : "");
+        buf_adds(out, entries[i].in_use ? "  (in use)\n" : "\n");
+    }
+    return buf_check(out, err);
+}
+
+static int cache_list_main(const struct request *req, char *const *env, int *exit_code,
+                           struct error *err)
+{
+    _cleanup_buf_ struct buf out = BUF_INIT;
+    struct store_entry *entries = NULL;
+    struct session s;
+    size_t n = 0;
+    int r = session_init(&s, req, env, err);
+
+    if (r == 0 && req->args.count > 0)
+        r = error_usage(err, "cache list takes no arguments");
+    if (r == 0)
+        r = session_open_store(&s, err);
+    if (r == 0)
+        r = store_list(&s.store, &entries, &n, err);
+    if (r == 0)
+        r = req->json ? cache_json(entries, n, &out, err)
+                      : cache_text(&s.store, entries, n, &out, err);
+    if (r == 0)
+        r = print_text(buf_str(&out), err);
+    store_entries_free(entries, n);
+    session_release(&s);
+    *exit_code = 0;
+    return r;
+}
+
+const struct command cmd_cache_list = {
+    .name = "cache list",
+    .options = FOR_CONFIG,
+    .synopsis = "[--json]",
+    .summary = "The images in this node's store",
+    .main = cache_list_main,
+};

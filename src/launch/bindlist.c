@@ -1,0 +1,210 @@
+#include "launch/bindlist.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "request/request.h"
+#include "sys/pathfd.h"
+
+void bindlist_release(struct bindlist *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        free((void *)(uintptr_t)l->items[i].source);
+        free((void *)(uintptr_t)l->items[i].dest);
+    }
+    free(l->items);
+    free(l->is_file);
+    *l = (struct bindlist)BINDLIST_INIT;
+}
+
+static int bindlist_grow(struct bindlist *l, struct error *err)
+{
+    size_t cap = l->cap ? l->cap * 2 : 16;
+    struct plan_bind *items;
+    bool *is_file;
+
+    if (l->n < l->cap)
+        return 0;
+    items = reallocarray(l->items, cap, sizeof(*items));
+    if (!items)
+        return error_oom(err);
+    l->items = items;
+    is_file = reallocarray(l->is_file, cap, sizeof(*is_file));
+    if (!is_file)
+        return error_oom(err);
+    l->is_file = is_file;
+    l->cap = cap;
+    return 0;
+}
+
+static bool bindlist_has(const struct bindlist *l, const char *dest)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->items[i].dest, dest) == 0)
+            return true;
+    return false;
+}
+
+int bindlist_add(struct bindlist *l, enum plan_mount_kind kind, enum plan_role role,
+                 const char *source, const char *dest, bool is_file, struct error *err)
+{
+    char *s, *d;
+
+    if (bindlist_has(l, dest))
+        return 0;
+    if (bindlist_grow(l, err) < 0)
+        return -1;
+    s = source ? strdup(source) : NULL;
+    d = strdup(dest);
+    if ((source && !s) || !d) {
+        free(s);
+        free(d);
+        return error_oom(err);
+    }
+    l->items[l->n] =
+        (struct plan_bind){.kind = kind, .role = role, .source = s, .dest = d};
+    l->is_file[l->n] = is_file;
+    l->n++;
+    return 0;
+}
+
+/* A relative source is relative to the working directory, and so is the place it gets.
+ */
+static int mount_make_absolute(struct request_mount *m, struct error *err)
+{
+    bool same = strcmp(m->source, m->dest) == 0;
+    char *path;
+
+    if (m->source[0] == '/')
+        return 0;
+    path = pathfd_absolute(m->source, err);
+    if (!path)
+        return -1;
+    free(m->source);
+    m->source = path;
+    if (!same)
+        return 0;
+    free(m->dest);
+    m->dest = strdup(path);
+    return m->dest ? 0 : error_oom(err);
+}
+
+int bindlist_add_mount(struct bindlist *l, const char *text, struct error *err)
+{
+    struct request_mount m = {0};
+    enum plan_mount_kind kind;
+    struct stat st;
+    int r = -1;
+
+    if (request_mount_parse(text, &m, err) < 0)
+        return -1;
+    if (mount_make_absolute(&m, err) < 0)
+        goto out;
+    if (stat(m.source, &st) < 0) {
+        error_sys(err, errno, "cannot mount %s into the sandbox", m.source);
+        error_hint(err, "correct --mount-path or mount_paths");
+        goto out;
+    }
+    kind = m.writable ? PLAN_MOUNT_BIND_RW : PLAN_MOUNT_BIND_RO;
+    if (strncmp(m.source, "/dev/", 5) == 0)
+        kind = PLAN_MOUNT_BIND_DEV;
+    r = bindlist_add(l, kind, PLAN_ROLE_USER, m.source, m.dest, !S_ISDIR(st.st_mode),
+                     err);
+out:
+    request_mount_release(&m);
+    return r;
+}
+
+/* Splits base/outputs/<...>/out[/rest]: the length of the part up to and with "out", 0
+ * when path is none. */
+static size_t artifact_out_length(const char *base, const char *path)
+{
+    size_t n = strlen(base);
+    const char *p = path + n;
+    unsigned depth = 0;
+
+    if (strncmp(path, base, n) != 0 || strncmp(p, "/outputs/", 9) != 0)
+        return 0;
+    p += 9;
+    while (*p) {
+        size_t len = strcspn(p, "/");
+
+        /* job/out, job/scatter/out, job/branch-N/step-NAME/out */
+        if (depth > 0 && len == 3 && strncmp(p, "out", 3) == 0)
+            return (size_t)(p - path) + 3;
+        if (++depth > 3)
+            return 0;
+        p += len + (p[len] == '/');
+    }
+    return 0;
+}
+
+/* The artifact cannot be opened beneath its producer's out: when its last component is
+ * a symbolic link, that link is made again in the sandbox. */
+static int add_artifact_link(struct bindlist *l, int outfd, const char *rest,
+                             const char *path, struct error *err)
+{
+    char target[4096];
+    _cleanup_free_ char *parent = NULL;
+    _cleanup_close_ int dirfd = -1;
+    const char *slash = strrchr(rest, '/');
+    const char *leaf = slash ? slash + 1 : rest;
+    struct error ignored = ERROR_INIT;
+    ssize_t n;
+
+    parent = slash ? strndup(rest, (size_t)(slash - rest)) : strdup(".");
+    if (!parent)
+        return error_oom(err);
+    dirfd = pathfd_open_beneath(outfd, parent, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
+                                &ignored);
+    if (dirfd < 0)
+        return -1;
+    n = readlinkat(dirfd, leaf, target, sizeof(target) - 1);
+    if (n <= 0 || (size_t)n >= sizeof(target) - 1)
+        return -1;
+    target[n] = '\0';
+    error_clear(err);
+    return bindlist_add(l, PLAN_MOUNT_SYMLINK, PLAN_ROLE_INPUT, target, path, true,
+                        err);
+}
+
+int bindlist_add_artifact(struct bindlist *l, const char *base, const char *path,
+                          struct error *err)
+{
+    size_t out_len = artifact_out_length(base, path);
+    _cleanup_free_ char *out = NULL, *source = NULL;
+    _cleanup_close_ int outfd = -1, fd = -1;
+    const char *rest;
+    struct stat st;
+
+    if (out_len == 0)
+        return error_fail(
+            err, "artifact %s is not below an out directory of %s/outputs", path, base);
+    out = strndup(path, out_len);
+    if (!out)
+        return error_oom(err);
+    outfd = pathfd_open_user(out, O_PATH | O_DIRECTORY, err);
+    if (outfd < 0)
+        return error_context(err, "artifact %s", path);
+    rest = path + out_len + strspn(path + out_len, "/");
+    fd = pathfd_open_beneath(outfd, *rest ? rest : ".", O_PATH, 0, err);
+    if (fd < 0) {
+        if (*rest && add_artifact_link(l, outfd, rest, path, err) == 0)
+            return 0;
+        error_context(err, "artifact %s", path);
+        return error_hint(err, "its producer has succeeded but did not leave it there");
+    }
+    if (fstat(fd, &st) < 0)
+        return error_sys(err, errno, "artifact %s", path);
+    source = pathfd_name(fd, err);
+    if (!source)
+        return -1;
+    return bindlist_add(l, PLAN_MOUNT_BIND_RO, PLAN_ROLE_INPUT, source, path,
+                        !S_ISDIR(st.st_mode), err);
+}

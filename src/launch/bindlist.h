@@ -1,0 +1,44 @@
+/* bindlist: the binds a launch wants, each destination once, in the order of mounting.
+ */
+#ifndef REPX_LAUNCH_BINDLIST_H
+#define REPX_LAUNCH_BINDLIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "plan/build.h"
+
+struct error;
+
+struct bindlist {
+    struct plan_bind *items; /* strings owned by the list */
+    bool *is_file;           /* the source is not a directory */
+    size_t n, cap;
+};
+
+#define BINDLIST_INIT                                                                  \
+    {                                                                                  \
+        0                                                                              \
+    }
+
+void bindlist_release(struct bindlist *l);
+
+/* Appends a bind; strings are copied. A destination that is there already is left
+ * alone: the first one counts. */
+int bindlist_add(struct bindlist *l, enum plan_mount_kind kind, enum plan_role role,
+                 const char *source, const char *dest, bool is_file, struct error *err);
+
+/* Adds SRC[:DST[:ro|rw]] of the user or the site. The source must exist. */
+int bindlist_add_mount(struct bindlist *l, const char *text, struct error *err);
+
+/* The host's file system as the root of an impure sandbox (mount_host_paths), with the
+ * /nix/store of host and image together. rootfs: the image's tree or NULL. */
+int bindlist_add_host_root(struct bindlist *l, const char *rootfs, struct error *err);
+
+/* An artifact: path is below base/outputs/. A link that leaves its producer's out is
+ * not followed on the host; it is made again inside, so that it can only reach what the
+ * sandbox shows. */
+int bindlist_add_artifact(struct bindlist *l, const char *base, const char *path,
+                          struct error *err);
+
+#endif

@@ -1,0 +1,258 @@
+#include "launch/graph.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "outcome/classify.h"
+#include "runtime/supervise.h"
+#include "sys/fdio.h"
+#include "sys/process.h"
+#include "sys/spawn.h"
+
+static void graph_release(struct graph *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        free(g->nodes[i].deps);
+        if (g->nodes[i].pidfd >= 0)
+            close(g->nodes[i].pidfd);
+    }
+    free(g->nodes);
+    free(g->job_node);
+    free(g->program);
+}
+
+static int node_argv(const struct graph *g, const struct graph_node *n,
+                     struct strv *argv, struct error *err)
+{
+    const struct unit u = {.kind = n->kind, .branch = n->branch, .step = n->step};
+    _cleanup_free_ char *unit = unit_text(&u);
+
+    strv_addl(argv, "repx-launch", "run", NULL);
+    request_to_argv(g->s->request, FOR_RUN | FOR_LAUNCH | FOR_LAB | FOR_CONFIG, argv);
+    /* last ones count: the lab as it was resolved and verified, this one unit */
+    strv_addf(argv, "--lab=%s", g->lab->path);
+    strv_addl(argv, "--no-verify-lab", "--quiet", NULL);
+    strv_addf(argv, "--unit=%s", unit ? unit : "");
+    strv_addl(argv, "--", g->lab->jobs[n->job].id, NULL);
+    return unit ? strv_check(argv, err) : error_oom(err);
+}
+
+static int node_start(struct graph *g, struct graph_node *n, struct error *err)
+{
+    _cleanup_strv_ struct strv argv = STRV_INIT;
+    struct spawn spawn = SPAWN_INIT;
+
+    if (node_argv(g, n, &argv, err) < 0)
+        return -1;
+    spawn.program = g->program;
+    spawn.argv = strv_argv(&argv);
+    spawn.env = g->s->env;
+    /* a group of its own: the terminal's Ctrl-C comes through this process, once */
+    spawn.new_group = true;
+    n->pid = spawn_start(&spawn, &n->pidfd, err);
+    if (n->pid < 0)
+        return -1;
+    n->state = NODE_RUNNING;
+    n->start_ns = fdio_monotonic_ns();
+    g->running++;
+    return 0;
+}
+
+static void node_name(const struct graph *g, const struct graph_node *n,
+                      struct buf *out)
+{
+    const struct unit u = {.kind = n->kind, .branch = n->branch, .step = n->step};
+    _cleanup_free_ char *unit = unit_text(&u);
+
+    buf_addf(out, "job %s", g->lab->jobs[n->job].id);
+    if (n->kind != UNIT_SIMPLE && unit)
+        buf_addf(out, " (%s)", unit);
+}
+
+static void log_end(const struct graph *g, const struct graph_node *n, int wait_status)
+{
+    const struct unit u = {.kind = n->kind, .branch = n->branch, .step = n->step};
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    _cleanup_free_ char *dir =
+        layout_repx_dir(g->s->settled.base_path, g->lab->jobs[n->job].id, &u);
+    double seconds = (double)(fdio_monotonic_ns() - n->start_ns) / 1e9;
+
+    node_name(g, n, &text);
+    buf_addc(&text, ' ');
+    classify_describe(wait_status, &text);
+    buf_addf(&text, " after %.1f s", seconds);
+    if (wait_status != 0 && dir)
+        buf_addf(&text, "; its logs are in %s", dir);
+    log_info("%s", buf_str(&text));
+}
+
+static int node_end(struct graph *g, size_t index, struct error *err)
+{
+    struct graph_node *n = &g->nodes[index];
+    int wait_status;
+
+    while (waitpid(n->pid, &wait_status, 0) < 0)
+        if (errno != EINTR)
+            return error_sys(err, errno, "cannot wait for the launcher of job %s",
+                             g->lab->jobs[n->job].id);
+    close(n->pidfd);
+    n->pidfd = -1;
+    g->running--;
+    n->exit_code = classify_exit_code(wait_status);
+    log_end(g, n, wait_status);
+    n->state = n->exit_code == 0 ? NODE_DONE : NODE_FAILED;
+    if (n->state == NODE_DONE)
+        return n->kind == UNIT_SCATTER ? graph_expand(g, index, false, err) : 0;
+    if (g->first_failure == 0)
+        g->first_failure = n->exit_code;
+    if (n->kind == UNIT_SCATTER || n->kind == UNIT_STEP)
+        return graph_fail_composite(g, n->job, err);
+    return 0;
+}
+
+/* WAITING nodes whose producers failed are BLOCKED; the others may start. */
+static bool node_ready(struct graph *g, struct graph_node *n)
+{
+    bool ready = n->kind != UNIT_GATHER || n->expanded;
+
+    for (size_t i = 0; i < n->n_deps; i++) {
+        enum node_state dep = g->nodes[n->deps[i]].state;
+
+        if (dep == NODE_FAILED || dep == NODE_BLOCKED) {
+            n->state = NODE_BLOCKED;
+            return false;
+        }
+        ready &= dep == NODE_DONE;
+    }
+    return ready;
+}
+
+static int start_ready(struct graph *g, size_t parallel, struct error *err)
+{
+    for (size_t i = 0; i < g->n && g->running < parallel; i++) {
+        struct graph_node *n = &g->nodes[i];
+
+        if (n->state == NODE_WAITING && node_ready(g, n) && node_start(g, n, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Waits until a unit has ended or a signal is there; returns how many have ended. */
+static int wait_some(struct graph *g, struct error *err)
+{
+    _cleanup_free_ struct pollfd *fds = calloc(g->running + 1, sizeof(*fds));
+    _cleanup_free_ size_t *index = calloc(g->running + 1, sizeof(*index));
+    size_t n = 0;
+
+    if (!fds || !index)
+        return error_oom(err);
+    for (size_t i = 0; i < g->n; i++) {
+        if (g->nodes[i].state == NODE_RUNNING) {
+            fds[n] = (struct pollfd){.fd = g->nodes[i].pidfd, .events = POLLIN};
+            index[n++] = i;
+        }
+    }
+    fds[n] = (struct pollfd){.fd = g->signalled ? -1 : supervise_signal_fd(),
+                             .events = POLLIN};
+    if (poll(fds, n + 1, -1) < 0 && errno != EINTR)
+        return error_sys(err, errno, "cannot wait for jobs");
+    for (size_t i = 0; i < n; i++)
+        if (fds[i].revents && node_end(g, index[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+static void pass_signal(struct graph *g)
+{
+    int sig = supervise_pending_signal();
+
+    if (sig == 0 || g->signalled)
+        return;
+    g->signalled = sig;
+    log_info("stopping %zu running jobs (SIG%s)", g->running, sigabbrev_np(sig));
+    for (size_t i = 0; i < g->n; i++)
+        if (g->nodes[i].state == NODE_RUNNING)
+            process_signal(g->nodes[i].pidfd, sig);
+}
+
+static int graph_loop(struct graph *g, size_t parallel, struct error *err)
+{
+    for (;;) {
+        pass_signal(g);
+        if (!g->signalled && start_ready(g, parallel, err) < 0)
+            return -1;
+        if (g->running == 0)
+            return 0;
+        if (wait_some(g, err) < 0)
+            return -1;
+    }
+}
+
+static void log_summary(const struct graph *g)
+{
+    size_t done = 0, skipped = 0, failed = 0, not_run = 0;
+
+    for (size_t i = 0; i < g->n; i++) {
+        const struct graph_node *n = &g->nodes[i];
+
+        done += n->state == NODE_DONE && !n->skipped;
+        skipped += n->state == NODE_DONE && n->skipped;
+        failed += n->state == NODE_FAILED;
+        not_run += n->state == NODE_BLOCKED || n->state == NODE_WAITING;
+        if (n->state == NODE_BLOCKED) {
+            _cleanup_buf_ struct buf name = BUF_INIT;
+
+            node_name(g, n, &name);
+            log_info("%s was not run: what it needs has failed", buf_str(&name));
+        }
+    }
+    log_info("%zu succeeded, %zu failed, %zu not run, %zu had succeeded before", done,
+             failed, not_run, skipped);
+}
+
+static int graph_init(struct graph *g, struct session *s, const struct lab *lab,
+                      const size_t *order, size_t n, const struct graph_options *opts,
+                      struct error *err)
+{
+    *g = (struct graph){.s = s, .lab = lab};
+    g->program = process_self_program(err);
+    if (!g->program)
+        return -1;
+    g->job_node = calloc(lab->n_jobs + 1, sizeof(*g->job_node));
+    if (!g->job_node)
+        return error_oom(err);
+    memset(g->job_node, 0xff, lab->n_jobs * sizeof(*g->job_node));
+    for (size_t i = 0; i < n; i++)
+        if (graph_add_job(g, order[i],
+                          opts->rerun || (opts->named && opts->named[order[i]]),
+                          err) < 0)
+            return -1;
+    return 0;
+}
+
+int graph_run(struct session *s, const struct lab *lab, const size_t *order, size_t n,
+              const struct graph_options *opts, int *exit_code, struct error *err)
+{
+    struct graph g;
+    int r = graph_init(&g, s, lab, order, n, opts, err);
+
+    if (r == 0)
+        r = graph_loop(&g, opts->parallel, err);
+    if (r == 0) {
+        log_summary(&g);
+        *exit_code = g.signalled ? 128 + g.signalled : g.first_failure;
+    } else if (g.running > 0) {
+        process_kill_children();
+    }
+    graph_release(&g);
+    return r;
+}

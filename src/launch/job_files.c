@@ -1,0 +1,101 @@
+/* The files of a unit: directories, inputs.json, parameters.json, and copies that
+ * RepX's paths lead to. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "launch/job.h"
+#include "sys/atomicfile.h"
+#include "sys/pathfd.h"
+
+#define METADATA_MAX (1u << 30)
+
+static int write_file(const char *path, const char *text, size_t len, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    _cleanup_free_ char *dir = strndup(path, (size_t)(slash - path));
+    _cleanup_close_ int fd = -1;
+
+    if (!dir)
+        return error_oom(err);
+    fd = pathfd_make_dirs_user(dir, 0755, err);
+    if (fd < 0)
+        return -1;
+    if (atomicfile_write(fd, slash + 1, text, len, 0644, false, err) < 0)
+        return error_context(err, "%s", path);
+    return 0;
+}
+
+/* Has the file this content already? */
+static bool has_content(const char *path, const struct buf *want)
+{
+    struct error ignored = ERROR_INIT;
+    _cleanup_buf_ struct buf have = BUF_INIT;
+    _cleanup_close_ int fd = pathfd_open_user(path, O_RDONLY, &ignored);
+
+    return fd >= 0 && pathfd_read_all(fd, METADATA_MAX, &have, &ignored) == 0 &&
+           have.len == want->len &&
+           memcmp(buf_str(&have), buf_str(want), have.len) == 0;
+}
+
+/* RepX's inputs.json names <base>/artifacts/revision/<file>, where RepX has copied the
+ * lab. The file is put there, so that the path is right outside a sandbox as well. */
+static int publish_metadata(const struct job_unit *j, const struct input *in,
+                            struct error *err)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    _cleanup_close_ int fd =
+        pathfd_open_beneath(j->lab->fd, in->source, O_RDONLY, 0, err);
+
+    if (fd < 0 || pathfd_read_all(fd, METADATA_MAX, &text, err) < 0)
+        return error_context(err, "metadata for input %s", in->name);
+    if (has_content(in->path, &text))
+        return 0;
+    return write_file(in->path, buf_str(&text), text.len, err);
+}
+
+int job_unit_make_dirs(const struct job_unit *j, struct error *err)
+{
+    _cleanup_close_ int out = pathfd_make_dirs_user(j->out, 0755, err);
+    int repx;
+
+    if (out < 0)
+        return -1;
+    repx = pathfd_make_dirs_user(j->repx, 0755, err);
+    if (repx < 0)
+        return -1;
+    if (access(j->out, W_OK) < 0) {
+        close(repx);
+        return error_sys(err, errno, "job %s cannot write its output directory %s",
+                         j->job->id, j->out);
+    }
+    return repx;
+}
+
+int job_unit_write(const struct job_unit *j, struct error *err)
+{
+    if (write_file(j->inputs_path, j->inputs_text, strlen(j->inputs_text), err) < 0)
+        return -1;
+    if (write_file(j->params_path, j->job->params_json, strlen(j->job->params_json),
+                   err) < 0)
+        return -1;
+    for (size_t i = 0; i < j->inputs.n; i++) {
+        const struct input *in = &j->inputs.items[i];
+        _cleanup_free_ char *manifest = NULL;
+
+        if (in->kind == INPUT_METADATA && publish_metadata(j, in, err) < 0)
+            return -1;
+        if (in->kind != INPUT_MANIFEST)
+            continue;
+        manifest = inputs_worker_outs(j->lab, j->job, j->base, j->n_branches, err);
+        if (!manifest || write_file(in->path, manifest, strlen(manifest), err) < 0)
+            return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,285 @@
+#include "launch/prepare.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/quote.h"
+#include "image/rootscan.h"
+#include "launch/identity.h"
+#include "launch/meter.h"
+#include "plan/build.h"
+#include "sys/fdio.h"
+#include "sys/pathfd.h"
+
+void launch_release(struct launch *l)
+{
+    plan_release(&l->plan);
+    rootview_release(&l->view);
+    image_rootfs_release(&l->rootfs);
+    image_release(&l->image);
+    free(l->runtime_version);
+    *l = (struct launch)LAUNCH_INIT;
+}
+
+/* Without an image only native can run the job; that has to be allowed by name. */
+static int choose_without_image(struct launch *l, struct session *s, const char *what,
+                                struct error *err)
+{
+    if (!strv_contains(&s->settled.runtimes, "native")) {
+        error_fail(err,
+                   "%s has no image, so it can only run natively, without isolation",
+                   what);
+        return error_hint(err, "add \"native\" to execution_types or give --native");
+    }
+    l->backend = runtime_find("native");
+    return 0;
+}
+
+int launch_choose(struct launch *l, struct session *s, const char *image_path,
+                  const char *what, struct error *err)
+{
+    if (session_find_tools(s, err) < 0)
+        return -1;
+    if (!image_path)
+        return choose_without_image(l, s, what, err);
+    if (session_open_store(s, err) < 0 ||
+        image_open(&l->image, image_path, &s->store, err) < 0)
+        return -1;
+    l->has_image = true;
+    if (resolve_image_allowed(&s->config, l->image.path, l->image.id.hex, err) < 0)
+        return -1;
+    if (runtime_select(&s->settled.runtimes, &s->tools, &l->backend, err) < 0)
+        return -1;
+    if (!l->backend->isolated)
+        log_warn("%s runs natively: no isolation, the image is not used", what);
+    return 0;
+}
+
+int launch_fetch(struct launch *l, struct session *s, struct error *err)
+{
+    struct meter meter;
+    int r;
+
+    if (l->backend->version)
+        l->runtime_version = l->backend->version(&s->tools);
+    if (!l->has_image || !l->backend->isolated)
+        return 0;
+    meter_init(&meter, l->image.reference);
+    r = image_prepare(&l->image, &s->store, &meter.hooks, &l->rootfs, err);
+    meter_finish(&meter);
+    return r;
+}
+
+/* Texts for files that the sandbox gets beside its image. */
+struct system_files {
+    char *passwd, *group, *resolv_conf, *hosts;
+};
+
+static void system_files_release(struct system_files *f)
+{
+    free(f->passwd);
+    free(f->group);
+    free(f->resolv_conf);
+    free(f->hosts);
+}
+
+/* A small file of the host, NULL when it cannot be read. */
+static char *host_text(const char *path)
+{
+    struct error ignored = ERROR_INIT;
+    struct buf b = BUF_INIT;
+    _cleanup_close_ int fd = pathfd_open_user(path, O_RDONLY, &ignored);
+
+    if (fd < 0 || pathfd_read_all(fd, 1 << 16, &b, &ignored) < 0) {
+        buf_release(&b);
+        return NULL;
+    }
+    return buf_steal(&b);
+}
+
+static int read_system_files(struct launch *l, struct session *s,
+                             struct system_files *f, struct error *err)
+{
+    _cleanup_buf_ struct buf passwd = BUF_INIT, group = BUF_INIT;
+
+    if (rootscan_read(l->rootfs.dirfd, "/etc/passwd", &passwd, err) < 0 ||
+        rootscan_read(l->rootfs.dirfd, "/etc/group", &group, err) < 0)
+        return -1;
+    f->passwd = identity_passwd(buf_str(&passwd), &s->user, "/tmp", err);
+    f->group = identity_group(buf_str(&group), &s->user, err);
+    if (!f->passwd || !f->group)
+        return -1;
+    if (s->settled.network_host) {
+        f->resolv_conf = host_text("/etc/resolv.conf");
+        f->hosts = host_text("/etc/hosts");
+    }
+    return 0;
+}
+
+/* Looks at the image for the mount points that this plan needs. */
+static int scan_root(struct launch *l, const struct plan_input *in, const bool *is_file,
+                     struct error *err)
+{
+    _cleanup_free_ const char **dests = NULL;
+    _cleanup_free_ bool *files = NULL;
+    _cleanup_free_ struct rootscan_want *wants = NULL;
+    size_t n = 0;
+
+    if (plan_wanted_points(in, is_file, &dests, &files, &n, err) < 0)
+        return -1;
+    wants = calloc(n + 1, sizeof(*wants));
+    if (!wants)
+        return error_oom(err);
+    for (size_t i = 0; i < n; i++)
+        wants[i] = (struct rootscan_want){.dest = dests[i], .is_file = files[i]};
+    return rootscan(l->rootfs.dirfd, wants, n, &l->view, err);
+}
+
+static int add_user_mounts(struct session *s, const struct bindlist *from,
+                           struct bindlist *all, struct error *err)
+{
+    for (size_t i = 0; i < from->n; i++)
+        if (bindlist_add(all, from->items[i].kind, from->items[i].role,
+                         from->items[i].source, from->items[i].dest, from->is_file[i],
+                         err) < 0)
+            return -1;
+    for (size_t i = 0; i < s->settled.forced_mounts.count; i++)
+        if (bindlist_add_mount(all, s->settled.forced_mounts.items[i], err) < 0)
+            return -1;
+    for (size_t i = 0; i < s->settled.mount_paths.count; i++)
+        if (bindlist_add_mount(all, s->settled.mount_paths.items[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+/* Everything that plan_build borrows while it works. */
+struct plan_parts {
+    struct bindlist binds, root;
+    struct system_files files;
+    struct strv passed_env;
+};
+
+static void plan_parts_release(struct plan_parts *p)
+{
+    bindlist_release(&p->binds);
+    bindlist_release(&p->root);
+    system_files_release(&p->files);
+    strv_release(&p->passed_env);
+}
+
+static int isolated_input(struct launch *l, struct session *s, struct plan_parts *parts,
+                          struct plan_input *in, struct error *err)
+{
+    in->host_root = s->settled.mount_host_paths;
+    if (in->host_root) {
+        if (bindlist_add_host_root(&parts->root, l->rootfs.path, err) < 0)
+            return -1;
+        in->root_binds = parts->root.items;
+        in->n_root_binds = parts->root.n;
+        return 0;
+    }
+    in->rootfs = l->rootfs.path;
+    in->view = &l->view;
+    if (read_system_files(l, s, &parts->files, err) < 0)
+        return -1;
+    in->passwd = parts->files.passwd;
+    in->group = parts->files.group;
+    in->resolv_conf = parts->files.resolv_conf;
+    in->hosts = parts->files.hosts;
+    return scan_root(l, in, parts->binds.is_file, err);
+}
+
+static const char *choose_cwd(const struct launch *l, const struct session *s,
+                              const struct launch_spec *spec)
+{
+    if (s->request->workdir)
+        return s->request->workdir;
+    if (spec->cwd)
+        return spec->cwd;
+    if (l->has_image && l->backend->isolated && l->image.workdir)
+        return l->image.workdir;
+    return l->backend->isolated ? "/" : NULL;
+}
+
+static int build(struct launch *l, struct session *s, const struct launch_spec *spec,
+                 struct plan_parts *parts, struct error *err)
+{
+    bool isolated = l->backend->isolated;
+    struct plan_input in = {
+        .runtime = l->backend->name,
+        .image_ref = l->image.id.hex[0] ? l->image.id.hex : NULL,
+        .isolated = isolated,
+        .image_env = &l->image.env,
+        .passed_env = &parts->passed_env,
+        .env_set = &s->settled.env_set,
+        .host_env = s->env,
+        .path_prefix = spec->path_prefix,
+        .cwd = choose_cwd(l, s, spec),
+        .argv = spec->argv,
+        .network_host = s->settled.network_host || s->settled.mount_host_paths,
+        .impure = isolated &&
+                  (s->settled.mount_host_paths || s->settled.mount_paths.count > 0),
+        .interactive = spec->interactive,
+    };
+
+    resolve_env_pass(&s->settled, s->env, &parts->passed_env);
+    if (strv_check(&parts->passed_env, err) < 0)
+        return -1;
+    if (isolated && add_user_mounts(s, spec->binds, &parts->binds, err) < 0)
+        return -1;
+    in.binds = parts->binds.items;
+    in.n_binds = parts->binds.n;
+    if (isolated && isolated_input(l, s, parts, &in, err) < 0)
+        return -1;
+    if (in.impure)
+        log_warn("impure: the job sees %s; use this for development only",
+                 in.host_root ? "the host's file system and network"
+                              : "paths of the host");
+    return plan_build(&l->plan, &in, err);
+}
+
+int launch_plan(struct launch *l, struct session *s, const struct launch_spec *spec,
+                struct error *err)
+{
+    struct plan_parts parts = {
+        .binds = BINDLIST_INIT, .root = BINDLIST_INIT, .passed_env = STRV_INIT};
+    uint64_t start = fdio_monotonic_ns();
+    int r = build(l, s, spec, &parts, err);
+
+    plan_parts_release(&parts);
+    l->setup_ns = fdio_monotonic_ns() - start;
+    return r;
+}
+
+int launch_command_text(struct launch *l, struct session *s, struct buf *out,
+                        struct error *err)
+{
+    struct runtime_command cmd = RUNTIME_COMMAND_INIT;
+    int r = l->backend->command(&l->plan, &s->tools, &cmd, err);
+
+    if (r == 0)
+        quote_shell_argv(out, strv_argv(&cmd.argv));
+    runtime_command_release(&cmd);
+    return r;
+}
+
+int launch_run(struct launch *l, struct session *s,
+               const struct supervise_options *opts, struct supervise_result *result,
+               struct error *err)
+{
+    struct runtime_command cmd = RUNTIME_COMMAND_INIT;
+    uint64_t start = fdio_monotonic_ns();
+    int r = l->backend->command(&l->plan, &s->tools, &cmd, err);
+
+    if (r == 0)
+        r = supervise_run(&cmd, opts, result, err);
+    if (result->started && result->start_ns > start)
+        l->setup_ns += result->start_ns - start;
+    runtime_command_release(&cmd);
+    return r;
+}

@@ -1,0 +1,67 @@
+/* prepare: from "this command, in this image, with these binds" to a plan and a backend
+ * that can run it here; and running it. Shared by run, exec, debug-run and plan. */
+#ifndef REPX_LAUNCH_PREPARE_H
+#define REPX_LAUNCH_PREPARE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "image/image.h"
+#include "image/rootview.h"
+#include "launch/bindlist.h"
+#include "launch/session.h"
+#include "plan/plan.h"
+#include "runtime/runtime.h"
+#include "runtime/supervise.h"
+
+struct error;
+
+struct launch_spec {
+    const struct bindlist *binds; /* lab, inputs, out; borrowed */
+    char *const *argv;
+    const char *cwd;         /* NULL: --workdir, else the image's, else "/" */
+    const char *path_prefix; /* first in PATH; NULL none */
+    bool interactive;
+};
+
+struct launch {
+    struct image image;
+    bool has_image;
+    struct image_rootfs rootfs;
+    const struct runtime_backend *backend;
+    char *runtime_version;
+    struct rootview view;
+    struct plan plan;
+    uint64_t setup_ns; /* from launch_plan to the start of the command */
+};
+
+#define LAUNCH_INIT                                                                    \
+    {                                                                                  \
+        .image = IMAGE_INIT, .rootfs = IMAGE_ROOTFS_INIT                               \
+    }
+
+void launch_release(struct launch *l);
+
+/* Opens the image (NULL: the job has none, which only native can run) and chooses the
+ * runtime. Reads and probes, changes nothing but caches. `what` names the job in
+ * errors. */
+int launch_choose(struct launch *l, struct session *s, const char *image_path,
+                  const char *what, struct error *err);
+
+/* Puts the image's root filesystem on this node. */
+int launch_fetch(struct launch *l, struct session *s, struct error *err);
+
+/* Builds the plan; after launch_fetch. */
+int launch_plan(struct launch *l, struct session *s, const struct launch_spec *spec,
+                struct error *err);
+
+/* Runs the plan. As supervise_run. */
+int launch_run(struct launch *l, struct session *s,
+               const struct supervise_options *opts, struct supervise_result *result,
+               struct error *err);
+
+/* The command of the plan as text that can be pasted, for -v. */
+int launch_command_text(struct launch *l, struct session *s, struct buf *out,
+                        struct error *err);
+
+#endif

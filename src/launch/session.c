@@ -1,0 +1,71 @@
+#include "launch/session.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "sys/trust.h"
+
+int session_init(struct session *s, const struct request *request, char *const *env,
+                 struct error *err)
+{
+    *s = (struct session){.request = request, .env = env, .store = STORE_INIT};
+    if (request_validate(request, err) < 0)
+        return -1;
+    if (config_load(&s->config, CONFIG_SITE_FILE, env, request->config, err) < 0)
+        return -1;
+    if (resolve(&s->settled, request, &s->config, env, err) < 0)
+        return -1;
+    s->host = process_hostname();
+    s->kernel = process_kernel_release();
+    return process_user_init(&s->user, err);
+}
+
+void session_release(struct session *s)
+{
+    if (s->have_store)
+        store_release(&s->store);
+    runtime_tools_release(&s->tools);
+    process_user_release(&s->user);
+    settled_release(&s->settled);
+    config_release(&s->config);
+    free(s->host);
+    free(s->kernel);
+}
+
+const char *session_store_root(const struct session *s)
+{
+    return s->settled.node_local_path ? s->settled.node_local_path
+                                      : s->settled.base_path;
+}
+
+int session_open_store(struct session *s, struct error *err)
+{
+    if (s->have_store)
+        return 0;
+    if (store_open(&s->store, session_store_root(s), err) < 0)
+        return -1;
+    s->have_store = true;
+    return 0;
+}
+
+int session_find_tools(struct session *s, struct error *err)
+{
+    _cleanup_free_ char *state = NULL;
+    _cleanup_close_ int fd = -1;
+
+    if (s->have_tools)
+        return 0;
+    state = str_printf("%s/repx", session_store_root(s));
+    if (!state)
+        return error_oom(err);
+    /* the probe cache is believed later: it must be the user's own */
+    fd = trust_private_dir(state, err);
+    if (fd < 0)
+        return error_context(err, "node-local directory %s", state);
+    if (runtime_tools_find(&s->tools, NULL, state, err) < 0)
+        return -1;
+    s->have_tools = true;
+    return 0;
+}
