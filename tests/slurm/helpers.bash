@@ -1,0 +1,154 @@
+# helpers.bash: a throw-away Slurm for a bats file, and how its tests submit and look.
+# shellcheck shell=bash
+
+SOURCE=${REPX_SOURCE_DIR:-$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}
+BUILD=${REPX_BUILD_DIR:-$SOURCE/build/dev}
+SCRIPTS=$SOURCE/scripts
+
+# sandbox_start [OPTIONS of slurm-sandbox up]: for setup_file. The sandbox ends with this
+# process, however that ends. Sets and exports SANDBOX, SHARED, LOCAL, BASE and SLURM_CONF.
+sandbox_start() {
+    local exports
+    SANDBOX=$("$SCRIPTS/slurm-sandbox" up --watch $$ "$@")
+    exports=$("$SCRIPTS/slurm-sandbox" env --dir "$SANDBOX")
+    eval "$exports"
+    SHARED=$REPX_SANDBOX_SHARED LOCAL=$REPX_SANDBOX_LOCAL BASE=$REPX_SANDBOX_SHARED/store
+    export SANDBOX SHARED LOCAL BASE
+    mkdir -p "$SHARED/bin" "$SHARED/labs"
+    cp "$BUILD/src/repx-launch" "$BUILD/src/repx-sandbox-init" "$SHARED/bin/"
+    cat >"$SHARED/job.sh" <<JOB
+#!/bin/sh
+exec $SHARED/bin/repx-launch run "\$@" --bwrap \\
+    --base-path "\${TEST_BASE:-$BASE}" --node-local-path "\${TEST_LOCAL:-$LOCAL/%u}"
+JOB
+    chmod 0755 "$SHARED/job.sh"
+}
+
+# sandbox_stop: for teardown_file.
+sandbox_stop() {
+    [[ -z ${SANDBOX:-} ]] || "$SCRIPTS/slurm-sandbox" down --dir "$SANDBOX"
+}
+
+as_user() {
+    "$SCRIPTS/slurm-sandbox" exec --dir "$SANDBOX" -- "$@"
+}
+
+# A second unprivileged user, made when it is missing and left there, like the first.
+OTHER_USER=repx-sandbox2
+
+as_other_user() {
+    id "$OTHER_USER" >/dev/null 2>&1 || useradd --create-home "$OTHER_USER"
+    "$SCRIPTS/slurm-sandbox" exec --dir "$SANDBOX" --user "$OTHER_USER" -- "$@"
+}
+
+# make_lab NAME OPTIONS...: sets LAB.
+make_lab() {
+    LAB=$SHARED/labs/$1-lab
+    shift
+    "$SCRIPTS/make-lab" --image unified "$@" "$LAB" >/dev/null
+}
+
+# jobs_of LAB RUN NAME: the ids of the run's jobs of that stage, one a line; from the
+# metadata, not from the program under test.
+jobs_of() {
+    jq -r --arg name "$3" \
+        '.jobs | to_entries[] | select(.value.name | startswith($name)) | .key' \
+        "$1/revision/metadata-$2.json"
+}
+
+# producer_of LAB RUN JOB: the job whose output this one takes.
+producer_of() {
+    jq -r --arg job "$3" '.jobs[$job].executables.main.inputs[0].job_id' \
+        "$1/revision/metadata-$2.json"
+}
+
+# submit SBATCH-OPTIONS... -- ARGUMENTS OF job.sh...: prints the Slurm id.
+submit() {
+    local options=()
+    while [[ $1 != -- ]]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    as_user sbatch --parsable --output="$SHARED/slurm-%A_%a.out" "${options[@]}" \
+        "$SHARED/job.sh" "$@"
+}
+
+# await SECONDS COMMAND...: until it succeeds.
+await() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        if ((SECONDS >= deadline)); then
+            echo "gave up waiting for: $*"
+            squeue
+            tail -n 20 "$SHARED"/slurm-*.out
+            return 1
+        fi
+        sleep 0.1
+    done
+}
+
+job_ended() {
+    [[ -z $(squeue -h -j "$1" 2>/dev/null) ]]
+}
+
+# finish ID [SECONDS]: waits for a job (with all its array tasks) to end.
+finish() {
+    await "${2:-60}" job_ended "$1"
+}
+
+# job_field ID FIELD: of scontrol show job.
+job_field() {
+    scontrol -o show job "$1" | grep -o " $2=[^ ]*" | cut -d= -f2-
+}
+
+repx_dir() {
+    printf '%s\n' "${TEST_BASE:-$BASE}/outputs/$1/repx"
+}
+
+out_dir() {
+    printf '%s\n' "${TEST_BASE:-$BASE}/outputs/$1/out"
+}
+
+# record JOB FILTER: of launch.json.
+record() {
+    jq -r "$2" "$(repx_dir "$1")/launch.json"
+}
+
+# ended_as ID STATE CODE: what Slurm says about the job; shows its output when it differs.
+ended_as() {
+    local state code
+    state=$(job_field "$1" JobState) code=$(job_field "$1" ExitCode)
+    [[ $state == "$2" && $code == "$3" ]] || {
+        echo "job $1: $state $code, not $2 $3"
+        tail -n 20 "$SHARED/slurm-$1"_*.out
+        return 1
+    }
+}
+
+# marked JOB MARKER: that marker and no other.
+marked() {
+    local found
+    found=$(cd "$(repx_dir "$1")" && echo [SF]*[SL])
+    [[ $found == "$2" ]] || {
+        echo "job $1 has the markers '$found', not $2"
+        return 1
+    }
+}
+
+# nothing_left DIR: no directory, and no process that has DIR in its command line,
+# environment or mounts. This shell may know DIR only in a local variable.
+nothing_left() {
+    local found
+    [[ ! -e $1 ]] || {
+        echo "$1 is still there"
+        return 1
+    }
+    found=$(printf '%s\n' "$1" |
+        grep -lF -f - /proc/[0-9]*/{cmdline,environ,mountinfo} 2>/dev/null) || true
+    [[ -z $found ]] || {
+        echo "still there: $found"
+        return 1
+    }
+}
