@@ -31,6 +31,7 @@ start_job() {
 # The job's process, as its own text writes it, is gone.
 no_process() {
     local found
+    # shellcheck disable=SC2062 # file names, not the pattern
     found=$(printf '%s\n' "$1" | grep -lF -f - /proc/[0-9]*/cmdline 2>/dev/null) || true
     [[ -z $found ]] || {
         echo "still running: $found"

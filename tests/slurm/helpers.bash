@@ -145,6 +145,7 @@ nothing_left() {
         echo "$1 is still there"
         return 1
     }
+    # shellcheck disable=SC2062 # file names, not the pattern
     found=$(printf '%s\n' "$1" |
         grep -lF -f - /proc/[0-9]*/{cmdline,environ,mountinfo} 2>/dev/null) || true
     [[ -z $found ]] || {
