@@ -17,7 +17,8 @@ struct digest_ctx; /* owned by the caller through digest_new/digest_free */
 
 struct digest_ctx *digest_new(struct error *err);
 void digest_free(struct digest_ctx **ctx);
-int digest_update(struct digest_ctx *ctx, const void *data, size_t len, struct error *err);
+int digest_update(struct digest_ctx *ctx, const void *data, size_t len,
+                  struct error *err);
 int digest_final(struct digest_ctx *ctx, struct digest *out, struct error *err);
 
 int digest_of(const void *data, size_t len, struct digest *out, struct error *err);
@@ -29,8 +30,8 @@ int digest_of_fd(int fd, struct digest *out, struct error *err);
 bool digest_parse(const char *text, struct digest *out);
 bool digest_equal(const struct digest *a, const struct digest *b);
 
-/* OCI image-spec, "Layer ChainID": sha256 of "<chain> <diff_id>" over the layers; the first
- * chain is the first diff_id. */
+/* OCI image-spec, "Layer ChainID": sha256 of "<chain> <diff_id>" over the layers; the
+ * first chain is the first diff_id. */
 int digest_chain(const struct digest *diff_ids, size_t n, struct digest *out,
                  struct error *err);
 

@@ -1,9 +1,9 @@
 /* image: from a reference to a verified root filesystem on this node.
  *
- * image_open finds out which kind the reference is and reads its manifest and config, both
- * small. image_prepare makes the tree (store_acquire) or returns at once when the store has
- * it. Sources of the rules: OCI image-spec v1 (layout, manifest, layer), the Docker image
- * archive v1.2, FACTS-REPX section 1 and 4 (lab images).
+ * image_open finds out which kind the reference is and reads its manifest and config,
+ * both small. image_prepare makes the tree (store_acquire) or returns at once when the
+ * store has it. Sources of the rules: OCI image-spec v1 (layout, manifest, layer), the
+ * Docker image archive v1.2, FACTS-REPX section 1 and 4 (lab images).
  */
 #ifndef REPX_IMAGE_IMAGE_H
 #define REPX_IMAGE_IMAGE_H
@@ -14,6 +14,7 @@
 
 #include "base/strv.h"
 #include "image/digest.h"
+#include "image/progress.h"
 
 struct error;
 struct store;
@@ -31,21 +32,26 @@ const char *image_kind_name(enum image_kind kind);
 
 struct image_layer {
     struct digest diff_id; /* of the uncompressed tar */
-    struct digest blob;    /* of the bytes as stored; not set when undeclared (docker) */
+    struct digest blob; /* of the bytes as stored; not set when undeclared (docker) */
     bool has_blob;
-    char *path;    /* file name inside the image directory or archive */
-    uint64_t size; /* bytes as stored */
+    char *path;      /* file name inside the image directory or archive */
+    uint64_t size;   /* bytes as stored */
+    bool compressed; /* as stored, so that its extracted size can only be estimated */
 };
 
 struct image {
     enum image_kind kind;
-    char *reference; /* as the user gave it */
-    char *path;      /* canonical path of directory or file */
-    int fd;          /* of path; a directory or a regular file */
-    struct digest id;    /* key of the root filesystem: OCI ChainID of the layers */
+    char *reference;  /* as the user gave it */
+    char *path;       /* canonical path of directory or file */
+    int fd;           /* of path; a directory or a regular file */
+    struct digest id; /* key of the root filesystem: OCI ChainID of the layers. Empty
+                       * for IMAGE_ROOTFS_DIR always, for IMAGE_ROOTFS_TAR until it was
+                       * extracted once (image_prepare fills it) */
+    struct digest
+        ref; /* key of what the store remembers about an archive; else empty */
     struct digest config; /* digest of the config blob; has_config */
     bool has_config;
-    char *architecture, *os; /* from the config, NULL unknown */
+    char *architecture, *os;    /* from the config, NULL unknown */
     struct image_layer *layers; /* bottom first */
     size_t n_layers;
     struct strv env; /* the config's Env */
@@ -53,28 +59,51 @@ struct image {
     char *workdir; /* NULL none */
 };
 
-#define IMAGE_INIT {.fd = -1}
+#define IMAGE_INIT                                                                     \
+    {                                                                                  \
+        .fd = -1                                                                       \
+    }
 
-/* Opens a reference: a path to one of the kinds above. OCI layouts with several manifests
- * take ":TAG" or "@sha256:..." behind the path, else the only one for this architecture. */
+/* Opens a reference: a path to one of the kinds above. Images with several manifests
+ * take ":TAG" or "@sha256:..." behind the path. Without it an OCI layout gives the only
+ * one for this architecture, and a docker archive its first, as RepX does. */
 int image_open(struct image *img, const char *reference, struct error *err);
+/* The same with a store (may be NULL), which remembers what an archive turned out to
+ * be, so that it is read only once. */
+int image_open_cached(struct image *img, const char *reference, struct store *store,
+                      struct error *err);
 void image_release(struct image *img);
 
-/* A root filesystem that may be used until image_rootfs_release: it holds a shared lock so
- * that eviction leaves it alone. */
+/* The image file or directory that a lab or a base_path has under this name, searched
+ * as RepX does: images/, artifacts/images/, artifacts/image/, image/; the name itself,
+ * then with .gz, .tar, .tar.gz. name is one path component. 0 and *path (owned by the
+ * caller), 1 when there is none, -1 with err. */
+int image_find_in_lab(const char *lab_or_base, const char *name, char **path,
+                      struct error *err);
+
+/* A root filesystem that may be used until image_rootfs_release: it holds a shared lock
+ * so that eviction leaves it alone. */
 struct image_rootfs {
-    char *path;        /* absolute host path of the tree */
-    int dirfd;         /* of the tree, O_PATH|O_DIRECTORY */
-    int lockfd;        /* shared lock, -1 for a plain directory */
-    bool extracted;    /* this call extracted it, otherwise it was there */
-    uint64_t bytes;    /* read while extracting */
-    uint64_t wait_ns;  /* time waiting for another extraction */
+    char *path;       /* absolute host path of the tree */
+    int dirfd;        /* of the tree, O_PATH|O_DIRECTORY */
+    int lockfd;       /* shared lock, -1 for a plain directory */
+    bool extracted;   /* this call extracted it, otherwise it was there */
+    uint64_t bytes;   /* read while extracting */
+    uint64_t wait_ns; /* time waiting for another extraction */
     uint64_t extract_ns;
 };
 
-#define IMAGE_ROOTFS_INIT {.dirfd = -1, .lockfd = -1}
+#define IMAGE_ROOTFS_INIT                                                              \
+    {                                                                                  \
+        .dirfd = -1, .lockfd = -1                                                      \
+    }
 
-int image_prepare(struct image *img, struct store *store, struct image_rootfs *out,
+/* The tree of the image: found in the store or extracted, verified and published there;
+ * of IMAGE_ROOTFS_DIR the directory itself. store may be NULL only for the latter. One
+ * process extracts, the others wait for it as long as it lives and take over when it
+ * dies. progress may be NULL. After an error nothing of the extraction is left. */
+int image_prepare(struct image *img, struct store *store,
+                  const struct image_progress *progress, struct image_rootfs *out,
                   struct error *err);
 void image_rootfs_release(struct image_rootfs *r);
 

@@ -1,9 +1,11 @@
-/* rootview: what plan_build has to know about an image's tree to put mount points into it
- * without writing to it. Filled by image/rootscan, which reads the tree; plain data here.
+/* rootview: what plan_build has to know about an image's tree to put mount points into
+ * it without writing to it. Filled by image/rootscan, which reads the tree; plain data
+ * here.
  *
- * bwrap 0.8 has no overlay. When every mount point exists in the image, the image is one
- * read-only bind. Otherwise the directories that lack one are "opened": an own directory
- * takes their place and their children are bound one by one (FACTS-TESTBED, last part).
+ * bwrap 0.8 has no overlay. When every mount point exists in the image, the image is
+ * one read-only bind. Otherwise the directories that lack one are "opened": an own
+ * directory takes their place and their children are bound one by one (FACTS-TESTBED,
+ * last part).
  */
 #ifndef REPX_IMAGE_ROOTVIEW_H
 #define REPX_IMAGE_ROOTVIEW_H
@@ -20,7 +22,8 @@ struct rootview_entry {
 
 /* A directory of the image that lacks at least one mount point. */
 struct rootview_dir {
-    char *path; /* absolute inside the image, resolved; "/" first; parents before children */
+    char *path; /* absolute inside the image, resolved; "/" first; parents before
+                   children */
     struct rootview_entry *entries; /* sorted by name */
     size_t n_entries;
 };
@@ -38,7 +41,10 @@ struct rootview {
     size_t n_dests;
 };
 
-#define ROOTVIEW_INIT {0}
+#define ROOTVIEW_INIT                                                                  \
+    {                                                                                  \
+        0                                                                              \
+    }
 
 void rootview_release(struct rootview *v);
 

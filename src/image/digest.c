@@ -1,0 +1,135 @@
+#include "image/digest.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/parse.h"
+
+#define DIGEST_PREFIX "sha256:"
+#define READ_SIZE ((size_t)256 * 1024)
+
+struct digest_ctx {
+    EVP_MD_CTX *md;
+};
+
+struct digest_ctx *digest_new(struct error *err)
+{
+    struct digest_ctx *ctx = calloc(1, sizeof(*ctx));
+
+    if (!ctx) {
+        error_oom(err);
+        return NULL;
+    }
+    ctx->md = EVP_MD_CTX_new();
+    if (!ctx->md || EVP_DigestInit_ex(ctx->md, EVP_sha256(), NULL) != 1) {
+        error_fail(err, "SHA-256 is not available in libcrypto");
+        digest_free(&ctx);
+        return NULL;
+    }
+    return ctx;
+}
+
+void digest_free(struct digest_ctx **ctx)
+{
+    if (!*ctx)
+        return;
+    EVP_MD_CTX_free((*ctx)->md);
+    free(*ctx);
+    *ctx = NULL;
+}
+
+int digest_update(struct digest_ctx *ctx, const void *data, size_t len,
+                  struct error *err)
+{
+    if (EVP_DigestUpdate(ctx->md, data, len) != 1)
+        return error_fail(err, "libcrypto failed to compute a SHA-256");
+    return 0;
+}
+
+int digest_final(struct digest_ctx *ctx, struct digest *out, struct error *err)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned n = 0, i;
+
+    if (EVP_DigestFinal_ex(ctx->md, sum, &n) != 1 || n != DIGEST_HEX_LEN / 2)
+        return error_fail(err, "libcrypto failed to compute a SHA-256");
+    for (i = 0; i < n; i++) {
+        out->hex[2 * i] = hex[sum[i] >> 4];
+        out->hex[2 * i + 1] = hex[sum[i] & 15];
+    }
+    out->hex[DIGEST_HEX_LEN] = '\0';
+    return 0;
+}
+
+int digest_of(const void *data, size_t len, struct digest *out, struct error *err)
+{
+    _cleanup_(digest_free) struct digest_ctx *ctx = digest_new(err);
+
+    if (!ctx || digest_update(ctx, data, len, err) < 0)
+        return -1;
+    return digest_final(ctx, out, err);
+}
+
+int digest_of_fd(int fd, struct digest *out, struct error *err)
+{
+    _cleanup_(digest_free) struct digest_ctx *ctx = digest_new(err);
+    _cleanup_free_ void *data = malloc(READ_SIZE);
+    ssize_t n;
+
+    if (!ctx)
+        return -1;
+    if (!data)
+        return error_oom(err);
+    while ((n = read(fd, data, READ_SIZE)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_sys(err, errno, "cannot read the file to check its digest");
+        if (digest_update(ctx, data, (size_t)n, err) < 0)
+            return -1;
+    }
+    return digest_final(ctx, out, err);
+}
+
+bool digest_parse(const char *text, struct digest *out)
+{
+    size_t prefix = strlen(DIGEST_PREFIX);
+
+    if (!text || strncmp(text, DIGEST_PREFIX, prefix) != 0 ||
+        !is_lower_hex(text + prefix, DIGEST_HEX_LEN))
+        return false;
+    memcpy(out->hex, text + prefix, DIGEST_HEX_LEN + 1);
+    return true;
+}
+
+bool digest_equal(const struct digest *a, const struct digest *b)
+{
+    return a->hex[0] != '\0' && strcmp(a->hex, b->hex) == 0;
+}
+
+int digest_chain(const struct digest *diff_ids, size_t n, struct digest *out,
+                 struct error *err)
+{
+    struct digest chain;
+    size_t i;
+
+    if (n == 0)
+        return error_fail(err, "an image without layers has no chain id");
+    chain = diff_ids[0];
+    for (i = 1; i < n; i++) {
+        _cleanup_buf_ struct buf text = BUF_INIT;
+
+        buf_addf(&text, DIGEST_PREFIX "%s " DIGEST_PREFIX "%s", chain.hex,
+                 diff_ids[i].hex);
+        if (buf_check(&text, err) < 0 ||
+            digest_of(text.data, text.len, &chain, err) < 0)
+            return -1;
+    }
+    *out = chain;
+    return 0;
+}

@@ -1,0 +1,426 @@
+/* An image inside a tar archive. Members are found by walking the headers; in a plain
+ * tar the walk seeks over the data, so that opening one of many layers is cheap. */
+#include <archive.h>
+#include <archive_entry.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "image/source.h"
+#include "image/tarstream.h"
+
+#define MEMBERS_MAX ((size_t)100000)
+#define CAPTURE_ONE_MAX ((uint64_t)1024 * 1024)
+#define CAPTURE_ALL_MAX ((size_t)32 * 1024 * 1024)
+#define LINK_HOPS_MAX 8
+
+struct source_member {
+    char *name;
+    char *link; /* of a link inside the archive: the other member's name; else NULL */
+    uint64_t size;
+    bool compressed;
+    char *text; /* of a small JSON file, else NULL */
+};
+
+/* libarchive over pread, so that the descriptor's offset is nobody's concern. */
+struct walker {
+    struct archive *a;
+    int fd;
+    off_t offset, size;
+    char data[TARSTREAM_BLOCK];
+};
+
+static la_ssize_t walker_read(struct archive *a, void *arg, const void **data)
+{
+    struct walker *w = arg;
+    ssize_t n;
+
+    do {
+        n = pread(w->fd, w->data, sizeof(w->data), w->offset);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        archive_set_error(a, errno, "cannot read: %s", strerror(errno));
+        return ARCHIVE_FATAL;
+    }
+    w->offset += n;
+    *data = w->data;
+    return n;
+}
+
+static la_int64_t walker_skip(struct archive *a, void *arg, la_int64_t request)
+{
+    struct walker *w = arg;
+
+    /* Not past the end: the read that follows must see that the file is too short. */
+    if (request > w->size - w->offset)
+        request = w->offset < w->size ? w->size - w->offset : 0;
+    w->offset += request;
+    return request;
+}
+
+static void walker_free(struct walker **w)
+{
+    if (!*w)
+        return;
+    tarstream_free(&(*w)->a);
+    free(*w);
+    *w = NULL;
+}
+
+static struct walker *walker_new(int fd, struct error *err)
+{
+    _cleanup_(walker_free) struct walker *w = calloc(1, sizeof(*w));
+    struct stat st;
+
+    if (!w) {
+        error_oom(err);
+        return NULL;
+    }
+    if (fstat(fd, &st) < 0) {
+        error_sys(err, errno, "cannot stat the archive");
+        return NULL;
+    }
+    w->fd = fd;
+    w->size = st.st_size;
+    w->a = tarstream_new_tar(true, err);
+    if (!w->a)
+        return NULL;
+    archive_read_set_read_callback(w->a, walker_read);
+    archive_read_set_skip_callback(w->a, walker_skip);
+    archive_read_set_callback_data(w->a, w);
+    if (archive_read_open1(w->a) != ARCHIVE_OK) {
+        error_fail(err, "not a tar archive: %s", archive_error_string(w->a));
+        return NULL;
+    }
+    return steal_ptr(w);
+}
+
+/* 0: an entry whose plain name is in name; 1: the end; -1: error. */
+static int walker_next(struct walker *w, struct archive_entry **entry, char *name,
+                       struct error *err)
+{
+    const char *raw;
+    int rc;
+
+    rc = tarstream_next(w->a, entry, err);
+    if (rc != 0)
+        return rc;
+    raw = archive_entry_pathname(*entry);
+    if (!raw)
+        return error_fail(err, "a member of the archive has no readable name");
+    if (tarstream_plain_name(raw, name, err) < 0)
+        return error_context(err, "member \"%.200s\" of the archive", raw);
+    return 0;
+}
+
+/* Directories that a file system tree has at its top and no image archive. With one of
+ * them the search for manifest.json, which may come last, can end. */
+static bool is_rootfs_top(const char *name)
+{
+    static const char *const tops[] = {
+        "bin", "boot", "dev",  "etc", "home", "lib", "lib64", "media", "mnt", "nix",
+        "opt", "proc", "root", "run", "sbin", "srv", "sys",   "tmp",   "usr", "var"};
+    size_t n = strcspn(name, "/"), i;
+
+    for (i = 0; i < array_size(tops); i++)
+        if (strlen(tops[i]) == n && memcmp(tops[i], name, n) == 0)
+            return true;
+    return false;
+}
+
+static struct source_member *add_member(struct source *s, const char *name,
+                                        struct error *err)
+{
+    struct source_member *m;
+
+    if (s->n_members == s->cap_members) {
+        size_t cap = s->cap_members ? 2 * s->cap_members : 64;
+
+        m = realloc(s->members, cap * sizeof(*m));
+        if (!m) {
+            error_oom(err);
+            return NULL;
+        }
+        s->members = m;
+        s->cap_members = cap;
+    }
+    m = &s->members[s->n_members];
+    memset(m, 0, sizeof(*m));
+    m->name = strdup(name);
+    if (!m->name) {
+        error_oom(err);
+        return NULL;
+    }
+    s->n_members++;
+    return m;
+}
+
+/* docker save writes a repeated layer as a link: symbolic ones are relative to the
+ * member, hard ones to the archive. */
+static char *link_target(const char *name, const char *link, bool symbolic,
+                         struct error *err)
+{
+    _cleanup_buf_ struct buf joined = BUF_INIT;
+    const char *slash = symbolic ? strrchr(name, '/') : NULL;
+    char plain[PATH_MAX];
+
+    if (symbolic && slash && strncmp(link, "../", 3) == 0 &&
+        !memchr(name, '/', (size_t)(slash - name))) {
+        link += 3;
+        slash = NULL;
+    }
+    if (slash)
+        buf_add(&joined, name, (size_t)(slash - name) + 1);
+    buf_adds(&joined, link);
+    if (buf_check(&joined, err) < 0)
+        return NULL;
+    if (tarstream_plain_name(joined.data, plain, err) < 0) {
+        error_context(err, "the link \"%s\" in the archive", name);
+        return NULL;
+    }
+    return strdup(plain);
+}
+
+static int capture(struct source *s, struct source_member *m, struct walker *w,
+                   struct error *err)
+{
+    char magic[TARSTREAM_MAGIC_LEN] = {0};
+    la_ssize_t n = archive_read_data(w->a, magic, sizeof(magic));
+    _cleanup_free_ char *text = NULL;
+    size_t have;
+
+    if (n < 0)
+        return error_fail(err, "cannot read \"%s\" in the archive: %s", m->name,
+                          archive_error_string(w->a));
+    m->compressed = tarstream_is_compressed(magic, (size_t)n);
+    if (strchr(m->name, '/') && strncmp(m->name, "blobs/", 6) != 0)
+        return 0;
+    if ((magic[0] != '{' && magic[0] != '[') || m->size > CAPTURE_ONE_MAX ||
+        m->size + s->captured > CAPTURE_ALL_MAX)
+        return 0;
+    text = malloc(m->size + 1);
+    if (!text)
+        return error_oom(err);
+    have = (size_t)n;
+    memcpy(text, magic, have);
+    while (have < m->size) {
+        n = archive_read_data(w->a, text + have, m->size - have);
+        if (n <= 0)
+            return error_fail(err, "\"%s\" in the archive is cut short", m->name);
+        have += (size_t)n;
+    }
+    text[have] = '\0';
+    m->text = steal_ptr(text);
+    s->captured += have;
+    return 0;
+}
+
+static int index_entry(struct source *s, struct walker *w, struct archive_entry *entry,
+                       const char *name, struct error *err)
+{
+    const char *hard = archive_entry_hardlink(entry);
+    const char *sym = archive_entry_symlink(entry);
+    struct source_member *m;
+
+    if (!hard && !sym && archive_entry_filetype(entry) != AE_IFREG)
+        return 0;
+    m = add_member(s, name, err);
+    if (!m)
+        return -1;
+    if (hard || sym) {
+        m->link = link_target(name, hard ? hard : sym, !hard, err);
+        return m->link ? 0 : -1;
+    }
+    m->size = (uint64_t)archive_entry_size(entry);
+    return m->size == 0 ? 0 : capture(s, m, w, err);
+}
+
+int source_archive_index(struct source *s, struct error *err)
+{
+    _cleanup_(walker_free) struct walker *w = walker_new(s->fd, err);
+    struct archive_entry *entry;
+    char name[PATH_MAX];
+    int rc;
+
+    if (!w)
+        return -1;
+    while ((rc = walker_next(w, &entry, name, err)) == 0) {
+        if (is_rootfs_top(name) || s->n_members >= MEMBERS_MAX) {
+            s->rootfs = true;
+            return 0;
+        }
+        if (name[0] && index_entry(s, w, entry, name, err) < 0)
+            return -1;
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+/* The last member of a name counts, as in tar. */
+static struct source_member *find_member(struct source *s, const char *name)
+{
+    int hops;
+
+    for (hops = 0; hops < LINK_HOPS_MAX; hops++) {
+        struct source_member *found = NULL;
+        size_t i;
+
+        for (i = s->n_members; i > 0 && !found; i--)
+            if (strcmp(s->members[i - 1].name, name) == 0)
+                found = &s->members[i - 1];
+        if (!found || !found->link)
+            return found;
+        name = found->link;
+    }
+    return NULL;
+}
+
+struct member_blob {
+    struct blob blob;
+    struct walker *w;
+    char data[TARSTREAM_BLOCK];
+};
+
+static ssize_t member_next(struct blob *b, const void **data, struct error *err)
+{
+    struct member_blob *m = (struct member_blob *)b;
+    la_ssize_t n = archive_read_data(m->w->a, m->data, sizeof(m->data));
+
+    if (n < 0)
+        return error_fail(err, "the archive is damaged or cut short: %s",
+                          archive_error_string(m->w->a));
+    *data = m->data;
+    return n;
+}
+
+static void member_free(struct blob *b)
+{
+    struct member_blob *m = (struct member_blob *)b;
+
+    walker_free(&m->w);
+    free(m);
+}
+
+/* 0 and a walker that stands at the member's data; 1 with *link when the member is a
+ * link; 2: no such member. */
+static int seek_member(struct walker *w, const char *want, char **link,
+                       struct error *err)
+{
+    struct archive_entry *entry;
+    char name[PATH_MAX];
+    int rc;
+
+    while ((rc = walker_next(w, &entry, name, err)) == 0) {
+        const char *hard = archive_entry_hardlink(entry);
+        const char *sym = archive_entry_symlink(entry);
+
+        if (strcmp(name, want) != 0)
+            continue;
+        if (hard || sym) {
+            *link = link_target(name, hard ? hard : sym, !hard, err);
+            return *link ? 1 : -1;
+        }
+        if (archive_entry_filetype(entry) == AE_IFREG)
+            return 0;
+    }
+    return rc < 0 ? -1 : 2;
+}
+
+static int archive_open(struct source *s, const char *name, struct blob **out,
+                        struct error *err)
+{
+    _cleanup_free_ char *want = strdup(name);
+    int hops;
+
+    for (hops = 0; want && hops < LINK_HOPS_MAX; hops++) {
+        _cleanup_(walker_free) struct walker *w = walker_new(s->fd, err);
+        char *link = NULL;
+        struct member_blob *m;
+        int rc;
+
+        if (!w)
+            return -1;
+        rc = seek_member(w, want, &link, err);
+        if (rc < 0)
+            return -1;
+        if (rc == 2)
+            return 1;
+        if (rc == 1) {
+            free(want);
+            want = link;
+            continue;
+        }
+        m = malloc(sizeof(*m));
+        if (!m)
+            return error_oom(err);
+        m->blob.next = member_next;
+        m->blob.free = member_free;
+        m->w = steal_ptr(w);
+        *out = &m->blob;
+        return 0;
+    }
+    return want ? error_fail(err, "too many links to \"%s\" in the archive", name)
+                : error_oom(err);
+}
+
+static int archive_read_whole(struct source *s, const char *name, struct buf *out,
+                              struct error *err)
+{
+    _cleanup_(blob_free) struct blob *blob = NULL;
+    struct source_member *m = find_member(s, name);
+    const void *data;
+    ssize_t n;
+    int rc;
+
+    if (m && m->text) {
+        buf_add(out, m->text, m->size);
+        return buf_check(out, err);
+    }
+    rc = m ? archive_open(s, m->name, &blob, err) : 1;
+    if (rc != 0)
+        return rc;
+    while ((n = blob_next(blob, &data, err)) > 0) {
+        if (out->len + (size_t)n > SOURCE_JSON_MAX)
+            return error_fail(err, "\"%s\" is larger than %zu bytes", name,
+                              SOURCE_JSON_MAX);
+        buf_add(out, data, (size_t)n);
+    }
+    return n < 0 ? -1 : buf_check(out, err);
+}
+
+static int archive_stat(struct source *s, const char *name, struct source_stat *st,
+                        struct error *err)
+{
+    struct source_member *m = find_member(s, name);
+
+    if (!m)
+        return 1;
+    st->size = m->size;
+    st->compressed = m->compressed;
+    return 0;
+}
+
+static const struct source_ops archive_ops = {archive_read_whole, archive_stat,
+                                              archive_open};
+
+void source_archive_init(struct source *s, int fd)
+{
+    *s = (struct source)SOURCE_INIT;
+    s->ops = &archive_ops;
+    s->fd = fd;
+}
+
+void source_release(struct source *s)
+{
+    size_t i;
+
+    for (i = 0; i < s->n_members; i++) {
+        free(s->members[i].name);
+        free(s->members[i].link);
+        free(s->members[i].text);
+    }
+    free(s->members);
+    *s = (struct source)SOURCE_INIT;
+}
