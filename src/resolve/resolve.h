@@ -16,13 +16,13 @@ struct error;
 
 struct settled {
     char *target;
-    char *scheduler; /* "local" or "slurm": whose execution_types count */
-    char *base_path; /* absolute, expanded */
+    char *scheduler;       /* "local" or "slurm": whose execution_types count */
+    char *base_path;       /* absolute, expanded */
     char *node_local_path; /* NULL: not configured */
-    struct strv runtimes;  /* candidates in order; never native unless listed or asked */
-    bool runtime_forced;   /* by the user: the only candidate */
+    struct strv runtimes; /* candidates in order; never native unless listed or asked */
+    bool runtime_forced;  /* by the user: the only candidate */
     bool mount_host_paths;
-    struct strv mount_paths;   /* SRC[:DST[:ro|rw]], paths expanded */
+    struct strv mount_paths;   /* SRC:DST:ro|rw, absolute, expanded */
     struct strv forced_mounts; /* of the site */
     bool network_host;
     struct strv env_pass; /* built-in pass list and env_pass: names, "PREFIX*" */
@@ -33,15 +33,19 @@ struct settled {
     struct strv origins;
 };
 
-#define SETTLED_INIT {0}
+#define SETTLED_INIT                                                                   \
+    {                                                                                  \
+        0                                                                              \
+    }
 
 /* env: the caller's environment (SLURM_*, HOME, USER). */
 int resolve(struct settled *out, const struct request *req, const struct config *cfg,
             char *const *env, struct error *err);
 void settled_release(struct settled *s);
 
-/* %u %U %h %j %%, ~, $NAME and ${NAME} at any place of a path. An unset variable is an
- * error. Owned by the caller. */
+/* %u user, %U uid, %h short host name, %j job, %%; $NAME, ${NAME}, $$ at any place of a
+ * path, ~ at its start. An unset or empty variable is an error, except that the name
+ * service stands in for HOME and USER. Owned by the caller. */
 char *resolve_expand(const char *text, char *const *env, struct error *err);
 
 /* Is this image (canonical path, ChainID hex) allowed by the site? -1 with the rule. */
