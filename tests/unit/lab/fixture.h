@@ -98,10 +98,13 @@ static UNUSED size_t job_index(const struct lab *lab, const char *id)
 static UNUSED char *make_temp(void)
 {
     const char *tmp = getenv("TMPDIR");
-    char *dir = str_printf("%s/repx-lab-XXXXXX", tmp ? tmp : "/tmp");
+    char *dir = str_printf("%s/repx-lab-XXXXXX", tmp ? tmp : "/tmp"), *canonical;
 
     assert_non_null(mkdtemp(dir));
-    return dir;
+    canonical = realpath(dir, NULL);
+    assert_non_null(canonical);
+    free(dir);
+    return canonical;
 }
 
 static UNUSED int remove_entry(const char *path, const struct stat *st, int type,
