@@ -30,7 +30,7 @@ struct tempdir {
 
 static struct tempdir tempdir;
 
-static int tempdir_setup(void **state)
+static inline int tempdir_setup(void **state)
 {
     const char *base = getenv("TMPDIR");
     char name[4096];
@@ -43,7 +43,7 @@ static int tempdir_setup(void **state)
     return tempdir.path && tempdir.fd >= 0 ? 0 : -1;
 }
 
-static int tempdir_teardown(void **state)
+static inline int tempdir_teardown(void **state)
 {
     struct error err = ERROR_INIT;
     int r = pathfd_empty_dir(tempdir.fd, &err);

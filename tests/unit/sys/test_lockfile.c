@@ -1,0 +1,155 @@
+#include "unit/sys/tempdir.h"
+
+#include <errno.h>
+#include <sys/file.h>
+
+#include "base/buf.h"
+#include "sys/lockfile.h"
+
+static void one_exclusive_holder(void **state)
+{
+    struct lockfile a = LOCKFILE_INIT, b = LOCKFILE_INIT;
+    struct error err = ERROR_INIT;
+    struct stat st;
+
+    assert_int_equal(lockfile_try(&a, tempdir.fd, "l", true, &err), 0);
+    assert_int_equal(fstat(a.fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_true(fcntl(a.fd, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(lockfile_try(&b, tempdir.fd, "l", true, &err), 1);
+    assert_true(b.fd >= 0);
+    assert_int_equal(lockfile_retry(&b, false, &err), 1);
+    lockfile_release(&a);
+    assert_int_equal(a.fd, -1);
+    assert_int_equal(lockfile_retry(&b, true, &err), 0);
+    lockfile_release(&b);
+    lockfile_release(&b);
+    /* it is never unlinked */
+    assert_true(exists("l"));
+}
+
+static void many_sharers(void **state)
+{
+    struct lockfile a = LOCKFILE_INIT, b = LOCKFILE_INIT, c = LOCKFILE_INIT;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(lockfile_try(&a, tempdir.fd, "l", false, &err), 0);
+    assert_int_equal(lockfile_take(&b, tempdir.fd, "l", false, &err), 0);
+    assert_int_equal(lockfile_try(&c, tempdir.fd, "l", true, &err), 1);
+    lockfile_release(&a);
+    assert_int_equal(lockfile_retry(&c, true, &err), 1);
+    lockfile_release(&b);
+    assert_int_equal(lockfile_retry(&c, true, &err), 0);
+    lockfile_release(&c);
+}
+
+static void exclusive_becomes_shared(void **state)
+{
+    struct lockfile a = LOCKFILE_INIT, b = LOCKFILE_INIT, c = LOCKFILE_INIT;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(lockfile_take(&a, tempdir.fd, "l", true, &err), 0);
+    assert_int_equal(lockfile_try(&b, tempdir.fd, "l", false, &err), 1);
+    assert_int_equal(lockfile_share(&a, &err), 0);
+    assert_int_equal(lockfile_retry(&b, false, &err), 0);
+    assert_int_equal(lockfile_try(&c, tempdir.fd, "l", true, &err), 1);
+    lockfile_release(&a);
+    lockfile_release(&b);
+    lockfile_release(&c);
+}
+
+static void dies_with_its_holder(void **state)
+{
+    struct lockfile l = LOCKFILE_INIT;
+    struct error err = ERROR_INIT;
+    int ready[2], status;
+    char c;
+    pid_t pid;
+
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    pid = fork();
+    if (pid == 0) {
+        if (lockfile_take(&l, tempdir.fd, "l", true, &err) == 0 &&
+            write(ready[1], "x", 1) == 1)
+            for (;;)
+                pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    assert_int_equal(lockfile_try(&l, tempdir.fd, "l", true, &err), 1);
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    assert_int_equal(lockfile_retry(&l, true, &err), 0);
+    lockfile_release(&l);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static void check_note(const struct lockfile *l, const char *want)
+{
+    struct error err = ERROR_INIT;
+    struct buf note = BUF_INIT;
+
+    buf_adds(&note, ">");
+    assert_int_equal(lockfile_note_read(l, &note, &err), 0);
+    assert_string_equal(buf_str(&note) + 1, want);
+    buf_release(&note);
+}
+
+static void notes(void **state)
+{
+    struct lockfile a = LOCKFILE_INIT, b = LOCKFILE_INIT;
+    struct error err = ERROR_INIT;
+    char big[4000];
+
+    assert_int_equal(lockfile_take(&a, tempdir.fd, "l", true, &err), 0);
+    assert_int_equal(lockfile_try(&b, tempdir.fd, "l", true, &err), 1);
+    check_note(&b, "");
+    assert_int_equal(lockfile_note_write(&a, "pid 1234 on node17", &err), 0);
+    check_note(&b, "pid 1234 on node17");
+    assert_int_equal(lockfile_note_write(&a, "pid 5", &err), 0);
+    check_note(&b, "pid 5");
+    assert_int_equal(lockfile_note_write(&a, "one\ntwo", &err), 0);
+    check_note(&b, "one");
+    memset(big, 'n', sizeof(big) - 1);
+    big[sizeof(big) - 1] = '\0';
+    assert_int_equal(lockfile_note_write(&a, big, &err), 0);
+    big[1024] = '\0';
+    check_note(&b, big);
+    lockfile_release(&a);
+    lockfile_release(&b);
+}
+
+static void only_regular_files(void **state)
+{
+    struct lockfile l = LOCKFILE_INIT;
+    struct error err = ERROR_INIT;
+
+    put_file("victim", "x", 0600);
+    assert_int_equal(symlinkat("victim", tempdir.fd, "link"), 0);
+    assert_int_equal(mkfifoat(tempdir.fd, "fifo", 0600), 0);
+    assert_int_equal(mkdirat(tempdir.fd, "dir", 0700), 0);
+    assert_int_equal(lockfile_try(&l, tempdir.fd, "link", true, &err), -1);
+    assert_int_equal(err.errnum, ELOOP);
+    assert_non_null(strstr(err.text, "link"));
+    assert_int_equal(lockfile_try(&l, tempdir.fd, "fifo", true, &err), -1);
+    assert_non_null(strstr(err.text, "not a regular file"));
+    assert_int_equal(lockfile_take(&l, tempdir.fd, "dir", true, &err), -1);
+    assert_int_equal(lockfile_take(&l, tempdir.fd, "none/l", true, &err), -1);
+    assert_int_equal(err.errnum, ENOENT);
+    assert_int_equal(l.fd, -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        tempdir_test(one_exclusive_holder),
+        tempdir_test(many_sharers),
+        tempdir_test(exclusive_becomes_shared),
+        tempdir_test(dies_with_its_holder),
+        tempdir_test(notes),
+        tempdir_test(only_regular_files),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
