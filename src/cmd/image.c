@@ -21,7 +21,9 @@ static int open_argument(struct session *s, struct image *img,
     if (one_argument(req, "IMAGE", &text, err) < 0 ||
         session_init(s, req, env, err) < 0 || image_argument(s, text, &path, err) < 0)
         return -1;
-    return session_open_store(s, err) < 0 ? -1 : image_open(img, path, &s->store, err);
+    return session_open_store(s, err) < 0
+               ? -1
+               : image_open_cached(img, path, &s->store, err);
 }
 
 static void words(struct buf *out, const char *label, const struct strv *v)

@@ -74,7 +74,7 @@ static int open_packed(struct opened_lab *o, struct session *s, const char *path
 
     if (session_open_store(s, err) < 0)
         return -1;
-    if (image_open(&o->tar, path, &s->store, err) < 0)
+    if (image_open_cached(&o->tar, path, &s->store, err) < 0)
         return error_context(err, "lab %s", path);
     if (o->tar.kind != IMAGE_ROOTFS_TAR)
         return error_fail(err, "%s is an image (%s), not a lab", path,

@@ -48,7 +48,7 @@ int launch_choose(struct launch *l, struct session *s, const char *image_path,
     if (!image_path)
         return choose_without_image(l, s, what, err);
     if (session_open_store(s, err) < 0 ||
-        image_open(&l->image, image_path, &s->store, err) < 0)
+        image_open_cached(&l->image, image_path, &s->store, err) < 0)
         return -1;
     l->has_image = true;
     if (resolve_image_allowed(&s->config, l->image.path, l->image.id.hex, err) < 0)
