@@ -293,9 +293,8 @@ static int run(const struct job *j, const sigset_t *all)
         if (sig == SIGCHLD) {
             if (reap(j, &status))
                 break;
-        } else if (sig > 0 && info.si_code == SI_QUEUE &&
-                   info.si_value.sival_int == INIT_SIGNAL_VALUE) {
-            kill(j->terminal ? j->pid : -j->pid, sig);
+        } else if (sig == INIT_FORWARD_SIGNAL && info.si_code == SI_QUEUE) {
+            kill(j->terminal ? j->pid : -j->pid, info.si_value.sival_int);
         }
     }
     tell_exit(j, status);

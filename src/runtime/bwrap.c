@@ -196,6 +196,7 @@ static int bwrap_command(const struct plan *plan, const struct runtime_tools *to
     strv_addf(&out->argv, "%d", env_fd);
     strv_add(&out->argv, plan->interactive ? INIT_MODE_TERMINAL : INIT_MODE_JOB);
     strv_add(&out->argv, plan->cwd ? plan->cwd : "/");
+    out->command_at = out->argv.count;
     strv_extend(&out->argv, strv_argv(&plan->argv));
     if (!out->program)
         return error_oom(err);

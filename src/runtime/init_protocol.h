@@ -3,6 +3,7 @@
 #ifndef REPX_RUNTIME_INIT_PROTOCOL_H
 #define REPX_RUNTIME_INIT_PROTOCOL_H
 
+#include <signal.h>
 #include <stdint.h>
 
 #define INIT_PROTOCOL_MAGIC 0x52505831u /* "RPX1" */
@@ -30,10 +31,11 @@ enum init_stage {
 #define INIT_MODE_JOB "job"           /* a session of its own */
 #define INIT_MODE_TERMINAL "terminal" /* keeps the caller's terminal */
 
-/* A signal for the command is queued to init with this value (SI_QUEUE). All others are
- * ignored: what the terminal or Slurm sends to every process reaches the command
- * anyway, and must not reach it twice. */
-#define INIT_SIGNAL_VALUE 0x52505853
+/* A signal for the command is queued to init as this one, with the wanted number as its
+ * value. All others are ignored: what the terminal or Slurm sends to every process
+ * reaches the command anyway, and must not reach it twice. A real-time signal, because
+ * those are never merged with one of the same number that somebody else sent. */
+#define INIT_FORWARD_SIGNAL (SIGRTMIN + 1)
 
 struct init_message {
     uint32_t magic;

@@ -34,6 +34,8 @@ struct runtime_command {
                           */
     int info_fd;         /* bwrap --info-fd, read end; -1 */
     int info_write_fd;
+    size_t command_at; /* index in argv of the job's own command; with repx-sandbox-init
+                        * its working directory stands right before */
 };
 
 #define RUNTIME_COMMAND_INIT                                                           \
