@@ -1,0 +1,175 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "launch/bindlist.h"
+#include "sys/pathfd.h"
+
+static char base[64];
+
+static char *in_base(const char *rest)
+{
+    return str_printf("%s/%s", base, rest);
+}
+
+static void make_dir(const char *rest)
+{
+    struct error err = ERROR_INIT;
+    _cleanup_free_ char *path = in_base(rest);
+    _cleanup_close_ int fd = pathfd_make_dirs_user(path, 0755, &err);
+
+    assert_true(fd >= 0);
+}
+
+static void make_file(const char *rest)
+{
+    _cleanup_free_ char *path = in_base(rest);
+    _cleanup_close_ int fd = open(path, O_CREAT | O_WRONLY, 0644);
+
+    assert_true(fd >= 0);
+}
+
+static void make_link(const char *target, const char *rest)
+{
+    _cleanup_free_ char *path = in_base(rest);
+
+    assert_int_equal(symlink(target, path), 0);
+}
+
+static int setup(void **state)
+{
+    snprintf(base, sizeof(base), "/tmp/repx-bindlist-XXXXXX");
+    assert_non_null(mkdtemp(base));
+    make_dir("outputs/J/out/sub");
+    make_dir("outputs/J/branch-0/step-a/out");
+    make_file("outputs/J/out/file");
+    make_file("outputs/J/secret");
+    make_link("sub", "outputs/J/out/inner");
+    make_link("/nix/store/abc", "outputs/J/out/absolute");
+    make_link("../secret", "outputs/J/out/escape");
+    make_link("..", "outputs/J/out/up");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct error err = ERROR_INIT;
+
+    return pathfd_remove_tree(AT_FDCWD, base, &err);
+}
+
+/* Adds one artifact to a fresh list and checks the only bind. */
+static void expect(const char *rest, enum plan_mount_kind kind, const char *source,
+                   bool is_file)
+{
+    _cleanup_free_ char *path = in_base(rest);
+    struct bindlist l = BINDLIST_INIT;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(bindlist_add_artifact(&l, base, path, &err), 0);
+    assert_int_equal(l.n, 1);
+    assert_int_equal(l.items[0].kind, kind);
+    assert_string_equal(l.items[0].source, source);
+    assert_string_equal(l.items[0].dest, path);
+    assert_int_equal(l.is_file[0], is_file);
+    bindlist_release(&l);
+}
+
+static void expect_refused(const char *rest)
+{
+    _cleanup_free_ char *path = in_base(rest);
+    struct bindlist l = BINDLIST_INIT;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(bindlist_add_artifact(&l, base, path, &err), -1);
+    assert_non_null(strstr(err.text, path));
+    assert_int_equal(l.n, 0);
+    bindlist_release(&l);
+}
+
+static void test_artifacts(void **state)
+{
+    _cleanup_free_ char *file = in_base("outputs/J/out/file");
+    _cleanup_free_ char *sub = in_base("outputs/J/out/sub");
+    _cleanup_free_ char *out = in_base("outputs/J/out");
+    _cleanup_free_ char *step = in_base("outputs/J/branch-0/step-a/out");
+
+    expect("outputs/J/out/file", PLAN_MOUNT_BIND_RO, file, true);
+    expect("outputs/J/out", PLAN_MOUNT_BIND_RO, out, false);
+    expect("outputs/J/out/inner", PLAN_MOUNT_BIND_RO, sub, false);
+    expect("outputs/J/branch-0/step-a/out", PLAN_MOUNT_BIND_RO, step, false);
+}
+
+/* A link that leaves out is never followed on the host. */
+static void test_links_that_leave(void **state)
+{
+    expect("outputs/J/out/absolute", PLAN_MOUNT_SYMLINK, "/nix/store/abc", true);
+    expect("outputs/J/out/escape", PLAN_MOUNT_SYMLINK, "../secret", true);
+    expect_refused("outputs/J/out/up/secret");
+}
+
+static void test_not_an_artifact(void **state)
+{
+    expect_refused("outputs/J/out/missing");
+    expect_refused("outputs/J/secret");
+    expect_refused("outputs/J/repx/stdout.log");
+    expect_refused("elsewhere/out");
+}
+
+static void test_first_destination_counts(void **state)
+{
+    struct bindlist l = BINDLIST_INIT;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(
+        bindlist_add(&l, PLAN_MOUNT_BIND_RO, PLAN_ROLE_INPUT, "/a", "/x", false, &err),
+        0);
+    assert_int_equal(
+        bindlist_add(&l, PLAN_MOUNT_BIND_RW, PLAN_ROLE_USER, "/b", "/x", false, &err),
+        0);
+    assert_int_equal(l.n, 1);
+    assert_string_equal(l.items[0].source, "/a");
+    bindlist_release(&l);
+}
+
+static void test_user_mounts(void **state)
+{
+    struct bindlist l = BINDLIST_INIT;
+    struct error err = ERROR_INIT;
+    _cleanup_free_ char *text = str_printf("%s/outputs:/data:rw", base);
+
+    assert_int_equal(bindlist_add_mount(&l, text, &err), 0);
+    assert_int_equal(l.items[0].kind, PLAN_MOUNT_BIND_RW);
+    assert_string_equal(l.items[0].dest, "/data");
+    assert_int_equal(bindlist_add_mount(&l, "/no/such/path", &err), -1);
+    assert_non_null(strstr(err.text, "/no/such/path"));
+    assert_int_equal(bindlist_add_mount(&l, "/dev/null", &err), 0);
+    assert_int_equal(l.items[1].kind, PLAN_MOUNT_BIND_DEV);
+    assert_true(l.is_file[1]);
+    bindlist_release(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_artifacts),
+        cmocka_unit_test(test_links_that_leave),
+        cmocka_unit_test(test_not_an_artifact),
+        cmocka_unit_test(test_first_destination_counts),
+        cmocka_unit_test(test_user_mounts),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
