@@ -23,7 +23,7 @@ setup() {
     consumer=$(jobs_of "$LAB" sim stage-B)
     producer=$(producer_of "$LAB" sim "$consumer")
     first=$(submit -w n1 -- "$producer" --lab "$LAB")
-    second=$(submit -w n2 --dependency="afterok:$first" -- "$consumer" --lab "$LAB")
+    second=$(submit -w n2 --kill-on-invalid-dep=yes --dependency="afterok:$first" -- "$consumer" --lab "$LAB")
     finish "$second"
     ended_as "$first" COMPLETED 0:0
     ended_as "$second" COMPLETED 0:0
@@ -44,7 +44,7 @@ setup() {
     local id other job
     make_lab whole --sweep 3 --stages 3 --inter-run
     id=$(submit -w n1 -- sim --lab "$LAB")
-    other=$(submit -w n2 --dependency="afterok:$id" -- analysis --lab "$LAB")
+    other=$(submit -w n2 --kill-on-invalid-dep=yes --dependency="afterok:$id" -- analysis --lab "$LAB")
     finish "$other"
     ended_as "$id" COMPLETED 0:0
     ended_as "$other" COMPLETED 0:0
