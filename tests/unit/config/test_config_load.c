@@ -224,18 +224,15 @@ static void test_site_file_of_root(void **state)
     assert_int_equal(f->c.targets[0].grace.value, 3);
 }
 
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_nothing_configured, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_home_stands_in_for_xdg, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_faults_name_the_file, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_not_a_regular_file, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_policy_of_users_is_refused, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_site_file_must_be_trusted, setup,
-                                        teardown),
+        TEST(test_nothing_configured),        TEST(test_order),
+        TEST(test_home_stands_in_for_xdg),    TEST(test_faults_name_the_file),
+        TEST(test_not_a_regular_file),        TEST(test_policy_of_users_is_refused),
+        TEST(test_site_file_must_be_trusted), TEST(test_site_file_of_root),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
