@@ -1,15 +1,29 @@
 /* store: the node-local store. Content-addressed, locked, published by rename.
  *
- *   <root>/repx/store-v1/                 0700, checked by sys/trust
- *     layers/<hex of diff_id>/tree/       one extracted layer, whiteouts kept as .wh.
- * files layers/<hex>/record.json rootfs/<hex of ChainID>/root/       the layers
- * composed (hard links into layers/) rootfs/<hex>/record.json            image name,
- * layers, size, when made rootfs/<hex>/used                   mtime = last use
- *     locks/{layer,rootfs}-<hex>.lock     flock; never unlinked; content = holder's
- * note refs/<hex of sha256 of path, inode, size, mtime>   what an archive turned out to
- * be tmp/<pid>-<random>/                 being written; swept when its owner is gone
+ *   <root>/repx/store-v1/              0700, checked by sys/trust
+ *     layers/<hex of diff_id>/tree/     one layer, whiteouts kept as .wh. files
+ *     layers/<hex>/record.json
+ *     layers/<hex>/notes                what the tree cannot say (layernotes.h)
+ *     rootfs/<hex of ChainID>/root/     the layers composed, hard links into them
+ *     rootfs/<hex>/record.json          image name, layers, size, when made
+ *     rootfs/<hex>/used                 its mtime is the last use
+ *     locks/layer-<hex>.lock            flock; never unlinked; holder's note
+ *     locks/rootfs-<hex>.lock           the same, for the composition
+ *     locks/rootfs-<hex>.use            shared by each launch that uses the tree
+ *     locks/ref-<hex>.lock              while a tar of unknown digest is read
+ *     refs/<hex>                        what an archive turned out to be (refs.h)
+ *     tmp/<host>-<pid>-<random>/        being written
+ *     tmp/<the same>.owner              flocked by the writer as long as it lives
  *
  * A directory below layers/ or rootfs/ is complete and verified, or it does not exist.
+ * The record is what makes it so: a directory without one is a leftover and is removed.
+ * A layer counts only in the boot that extracted it until its data is known to be on
+ * the disk
+ * ("durable" in its record); a root filesystem is published only after that.
+ *
+ * Order of locks: rootfs (or ref), then its layers one after the other. A layer's lock
+ * is exclusive while it is extracted and shared until the tree is composed, so that an
+ * eviction, which takes it exclusively, leaves it alone.
  */
 #ifndef REPX_IMAGE_STORE_H
 #define REPX_IMAGE_STORE_H

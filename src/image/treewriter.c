@@ -284,7 +284,7 @@ int treewriter_hardlink(struct treewriter *w, const char *name, const char *targ
                         struct error *err)
 {
     _cleanup_close_ int from = -1;
-    const char *last, *target_last;
+    const char *last, *target_last = target;
     struct stat st;
     int dir, rc;
 
@@ -371,6 +371,32 @@ static int drop_declared(struct treewriter *w, struct error *err)
     return 0;
 }
 
+/* A later entry of the same name takes the place of a link that waits for its target.
+ */
+static int drop_replaced_links(struct treewriter *w, struct error *err)
+{
+    _cleanup_strv_ struct strv links = STRV_INIT;
+    size_t i;
+
+    for (i = 0; i + 1 < w->notes.links.count; i += 2) {
+        _cleanup_close_ int fd = -1;
+
+        fd = pathfd_open_in_root(w->rootfd, w->notes.links.items[i],
+                                 O_PATH | O_NOFOLLOW, 0, err);
+        if (fd >= 0)
+            continue;
+        error_clear(err);
+        strv_add(&links, w->notes.links.items[i]);
+        strv_add(&links, w->notes.links.items[i + 1]);
+    }
+    if (strv_check(&links, err) < 0)
+        return -1;
+    strv_release(&w->notes.links);
+    w->notes.links = links;
+    links = (struct strv)STRV_INIT;
+    return 0;
+}
+
 int treewriter_finish(struct treewriter *w, struct error *err)
 {
     size_t i;
@@ -388,5 +414,5 @@ int treewriter_finish(struct treewriter *w, struct error *err)
         else
             error_clear(err); /* a later entry has replaced the directory */
     }
-    return drop_declared(w, err);
+    return drop_declared(w, err) < 0 ? -1 : drop_replaced_links(w, err);
 }

@@ -1,0 +1,182 @@
+/* image_prepare: the store's tree of an image, made when it is not there. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "image/refs.h"
+#include "image/store_build.h"
+#include "image/store_private.h"
+#include "sys/fdio.h"
+
+void image_rootfs_release(struct image_rootfs *r)
+{
+    free(r->path);
+    cleanup_closep(&r->dirfd);
+    cleanup_closep(&r->lockfd);
+    *r = (struct image_rootfs)IMAGE_ROOTFS_INIT;
+}
+
+static int use_directory(struct image *img, struct image_rootfs *out, struct error *err)
+{
+    out->path = strdup(img->path);
+    if (!out->path)
+        return error_oom(err);
+    out->dirfd = openat(img->fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return out->dirfd < 0 ? error_sys(err, errno, "cannot open the directory") : 0;
+}
+
+/* 0: the tree is there and out is filled, 1: not, -1. */
+static int find(struct store_work *w, struct image_rootfs *out, struct error *err)
+{
+    struct store *s = w->store;
+    struct store_entry entry = {.id = w->image->id};
+    _cleanup_close_ int dir = -1, used = -1;
+    int rc;
+
+    dir = openat(s->rootfs_fd, entry.id.hex,
+                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0 && errno == ENOENT)
+        return 1;
+    if (dir < 0)
+        return error_sys(err, errno, "cannot open \"%s/rootfs/%s\"", s->path,
+                         entry.id.hex);
+    rc = store_record_read_rootfs(dir, &entry, err);
+    free(entry.name);
+    if (rc != 0)
+        return rc;
+    out->dirfd = openat(dir, STORE_ROOT, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (out->dirfd < 0)
+        return 1;
+    out->path = str_printf("%s/rootfs/%s/" STORE_ROOT, s->path, entry.id.hex);
+    if (!out->path)
+        return error_oom(err);
+    /* For the eviction's order only: a disk that is full or read-only does not matter.
+     */
+    used = openat(dir, STORE_USED, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (used >= 0)
+        futimens(used, NULL);
+    return 0;
+}
+
+/* A tar of a tree has no declared digest: what the store remembers of it, or what
+ * reading it tells. */
+static int recall(struct store_work *w, struct error *err)
+{
+    struct image memo = IMAGE_INIT, *img = w->image;
+    int rc;
+
+    memo.ref = img->ref;
+    rc = refs_load(w->store, &memo, err);
+    if (rc == 0 && memo.kind == IMAGE_ROOTFS_TAR && memo.n_layers == 1) {
+        img->id = memo.id;
+        img->layers[0].diff_id = memo.layers[0].diff_id;
+    } else if (rc == 0) {
+        rc = 1;
+    }
+    image_release(&memo);
+    return rc;
+}
+
+static int learn_id(struct store_work *w, struct error *err)
+{
+    _cleanup_free_ char *name = str_printf("ref-%s.lock", w->image->ref.hex);
+    int rc;
+
+    if (!name)
+        return error_oom(err);
+    rc = recall(w, err);
+    if (rc <= 0)
+        return rc;
+    rc = store_work_lock(w, &w->lock, name, true, err);
+    if (rc == 0)
+        rc = recall(w, err);
+    if (rc == 1) {
+        rc = store_layer_learn(w, err);
+        if (rc == 0)
+            rc = refs_save(w->store, w->image, err);
+    }
+    lockfile_release(&w->lock);
+    return rc;
+}
+
+static int build_locked(struct store_work *w, struct image_rootfs *out,
+                        struct error *err)
+{
+    _cleanup_free_ char *name = str_printf("rootfs-%s.lock", w->image->id.hex);
+    struct error ignored = ERROR_INIT;
+    int rc;
+
+    if (!name)
+        return error_oom(err);
+    if (store_work_lock(w, &w->lock, name, true, err) < 0)
+        return -1;
+    rc = find(w, out, err);
+    if (rc == 1) {
+        rc = store_build(w, err);
+        if (rc == 0) {
+            out->extracted = true;
+            if (w->image->ref.hex[0])
+                refs_save(w->store, w->image, &ignored);
+            rc = find(w, out, err);
+        }
+        if (rc == 1)
+            rc = error_fail(err,
+                            "\"%s/rootfs/%s\" vanished after it was made; is another "
+                            "program cleaning the store?",
+                            w->store->path, w->image->id.hex);
+    }
+    lockfile_release(&w->lock);
+    return rc;
+}
+
+static int acquire(struct store_work *w, struct image_rootfs *out, struct error *err)
+{
+    _cleanup_free_ char *name = NULL;
+    struct lockfile use = LOCKFILE_INIT;
+    int rc;
+
+    if (!w->image->id.hex[0] && learn_id(w, err) < 0)
+        return -1;
+    name = str_printf("rootfs-%s.use", w->image->id.hex);
+    if (!name)
+        return error_oom(err);
+    /* First the use, then the look: an eviction takes this lock exclusively. */
+    if (store_work_lock(w, &use, name, false, err) < 0)
+        return -1;
+    out->lockfd = use.fd;
+    rc = find(w, out, err);
+    return rc == 1 ? build_locked(w, out, err) : rc;
+}
+
+int image_prepare(struct image *img, struct store *store,
+                  const struct image_progress *progress, struct image_rootfs *out,
+                  struct error *err)
+{
+    uint64_t start = fdio_monotonic_ns(), spent;
+    struct store_work w;
+    int rc;
+
+    *out = (struct image_rootfs)IMAGE_ROOTFS_INIT;
+    if (img->kind == IMAGE_ROOTFS_DIR)
+        return use_directory(img, out, err);
+    if (!store)
+        return error_fail(err,
+                          "image \"%.300s\" must be extracted and there is no store "
+                          "for it; set node_local_path or base_path",
+                          img->reference);
+    store_work_init(&w, store, img, progress);
+    rc = acquire(&w, out, err);
+    if (rc < 0) {
+        error_context(err, "image \"%.300s\"", img->reference);
+        image_rootfs_release(out);
+        return store_space_explain(store, w.needed, err);
+    }
+    spent = fdio_monotonic_ns() - start;
+    out->bytes = w.base;
+    out->wait_ns = w.waited_ns;
+    out->extract_ns = out->extracted && spent > w.waited_ns ? spent - w.waited_ns : 0;
+    return 0;
+}

@@ -1,0 +1,217 @@
+#include "image/store_build.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "image/compose.h"
+#include "image/layernotes.h"
+#include "image/layerstream.h"
+#include "image/source.h"
+#include "image/store_private.h"
+#include "image/tarstream.h"
+#include "sys/fdio.h"
+
+struct build {
+    struct store_work *w;
+    struct lockfile *locks; /* shared, one a layer */
+    struct source src;
+    int spool; /* a compressed archive decompressed, -1 */
+};
+
+/* Layers are found by walking the archive's headers, which seeks in a plain tar; a
+ * compressed one would be decompressed once for every layer, so it is decompressed
+ * first, into a file without a name, which the kernel removes with us. */
+static int spool_archive(struct build *b, struct error *err)
+{
+    struct store_work *w = b->w;
+    struct layerstream_options options = {.progress = NULL};
+    _cleanup_(layerstream_free) struct layerstream *ls = NULL;
+    struct blob *blob;
+    const void *data;
+    ssize_t n;
+
+    b->spool = openat(w->store->tmp_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (b->spool < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+        return 0; /* slower, not wrong */
+    if (b->spool < 0)
+        return error_sys(err, errno, "cannot make a temporary file in the store");
+    blob = blob_of_fd(w->image->fd, err);
+    ls = blob ? layerstream_new(blob, &options, err) : NULL;
+    if (!ls)
+        return -1;
+    while ((n = layerstream_next(ls, &data, err)) > 0)
+        if (progress_check(&w->progress, err) < 0 ||
+            fdio_write_all(b->spool, data, (size_t)n, err) < 0)
+            return -1;
+    return n < 0 ? -1 : 0;
+}
+
+static int open_source(struct build *b, struct error *err)
+{
+    const struct image *img = b->w->image;
+    char magic[TARSTREAM_MAGIC_LEN];
+    ssize_t n;
+
+    if (img->kind == IMAGE_DOCKER_DIR || img->kind == IMAGE_OCI_DIR) {
+        source_dir_init(&b->src, img->fd);
+        return 0;
+    }
+    n = pread(img->fd, magic, sizeof(magic), 0);
+    if (n < 0)
+        return error_sys(err, errno, "cannot read the archive");
+    if (b->w->total > 0 && img->n_layers > 1 &&
+        tarstream_is_compressed(magic, (size_t)n) && spool_archive(b, err) < 0)
+        return error_context(err, "decompressing the archive");
+    source_archive_init(&b->src, b->spool >= 0 ? b->spool : img->fd);
+    return 0;
+}
+
+static int ensure_layers(struct build *b, struct error *err)
+{
+    struct store_work *w = b->w;
+    bool extracted = false;
+    size_t i;
+
+    if (store_layer_missing(w, &w->total, &w->needed, err) < 0)
+        return -1;
+    if (w->needed > 0 && store_space_check(w->store, w->needed, err) < 0)
+        return -1;
+    if (open_source(b, err) < 0)
+        return -1;
+    for (i = 0; i < w->image->n_layers; i++)
+        if (store_layer_ensure(w, &b->src, i, &b->locks[i], &extracted, err) < 0)
+            return -1;
+    return 0;
+}
+
+static int compose_one(struct build *b, struct compose *c, size_t index,
+                       uint64_t *bytes, struct error *err)
+{
+    const struct digest *id = &b->w->image->layers[index].diff_id;
+    _cleanup_(layernotes_release) struct layernotes notes = LAYERNOTES_INIT;
+    struct store_layer_record record = {0};
+    _cleanup_close_ int dir = -1, tree = -1;
+    int rc;
+
+    rc = store_record_check_layer(b->w->store, id, &record, err);
+    if (rc != 0)
+        return rc < 0 ? -1 : error_fail(err, "it vanished from the store; start again");
+    *bytes += record.bytes;
+    dir = openat(b->w->store->layers_fd, id->hex,
+                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir >= 0)
+        tree = openat(dir, STORE_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (tree < 0)
+        return error_sys(err, errno, "cannot open it in the store");
+    if (layernotes_read(&notes, dir, err) < 0)
+        return -1;
+    return compose_layer(c, tree, &notes, err);
+}
+
+static int compose_all(struct build *b, int rootfd, uint64_t *bytes, struct error *err)
+{
+    _cleanup_(compose_release) struct compose c;
+    size_t i, n = b->w->image->n_layers;
+
+    compose_init(&c, rootfd, &b->w->progress);
+    for (i = 0; i < n; i++) {
+        progress_update(&b->w->progress, "compose", i, n);
+        if (compose_one(b, &c, i, bytes, err) < 0)
+            return error_context(err, "layer %zu of %zu", i + 1, n);
+    }
+    return compose_finish(&c, err);
+}
+
+/* Everything below tmp->fd, and the layers, are on the disk when this returns. */
+static int make_durable(struct build *b, struct store_tmp *tmp, uint64_t bytes,
+                        struct error *err)
+{
+    _cleanup_close_ int used = -1;
+
+    used = openat(tmp->fd, STORE_USED, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (used < 0)
+        return error_sys(err, errno, "cannot make \"%s\"", STORE_USED);
+    if (store_record_write_rootfs(tmp->fd, b->w->image, bytes, err) < 0)
+        return -1;
+    if (syncfs(tmp->fd) < 0)
+        return error_sys(err, errno, "cannot write the image to the disk");
+    return 0;
+}
+
+/* From now on they outlive a crash of the machine. Failing to say so costs an
+ * extraction. */
+static void mark_layers_durable(struct build *b)
+{
+    const struct store *s = b->w->store;
+    size_t i;
+
+    for (i = 0; i < b->w->image->n_layers; i++) {
+        const struct digest *id = &b->w->image->layers[i].diff_id;
+        struct store_layer_record record = {0};
+        struct error ignored = ERROR_INIT;
+        _cleanup_close_ int dir = -1;
+
+        if (store_record_check_layer(b->w->store, id, &record, &ignored) != 0 ||
+            record.durable)
+            continue;
+        record.durable = true;
+        dir = openat(s->layers_fd, id->hex,
+                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (dir >= 0)
+            store_record_write_layer(dir, id, b->w->image->reference, &record,
+                                     &ignored);
+    }
+}
+
+static int build_rootfs(struct build *b, struct error *err)
+{
+    struct store_work *w = b->w;
+    struct store_tmp tmp = STORE_TMP_INIT;
+    _cleanup_close_ int root = -1;
+    uint64_t bytes = 0;
+    int rc;
+
+    if (store_tmp_new(w->store, &tmp, err) < 0)
+        return -1;
+    rc = mkdirat(tmp.fd, STORE_ROOT, 0755);
+    if (rc == 0)
+        root = openat(tmp.fd, STORE_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        rc = error_sys(err, errno, "cannot make a directory in the store");
+    if (rc == 0)
+        rc = compose_all(b, root, &bytes, err);
+    if (rc == 0)
+        rc = make_durable(b, &tmp, bytes, err);
+    if (rc == 0)
+        rc = store_tmp_publish(w->store, &tmp, w->store->rootfs_fd, w->image->id.hex,
+                               err);
+    store_tmp_discard(w->store, &tmp);
+    if (rc == 0)
+        mark_layers_durable(b);
+    return rc;
+}
+
+int store_build(struct store_work *w, struct error *err)
+{
+    struct build b = {.w = w, .src = SOURCE_INIT, .spool = -1};
+    size_t i;
+    int rc;
+
+    b.locks = calloc(w->image->n_layers, sizeof(*b.locks));
+    if (!b.locks)
+        return error_oom(err);
+    for (i = 0; i < w->image->n_layers; i++)
+        b.locks[i].fd = -1;
+    rc = ensure_layers(&b, err);
+    if (rc == 0)
+        rc = build_rootfs(&b, err);
+    for (i = 0; i < w->image->n_layers; i++)
+        lockfile_release(&b.locks[i]);
+    free(b.locks);
+    source_release(&b.src);
+    cleanup_closep(&b.spool);
+    return rc;
+}

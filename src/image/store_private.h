@@ -1,0 +1,101 @@
+/* store_private: the parts of the store among themselves. */
+#ifndef REPX_IMAGE_STORE_PRIVATE_H
+#define REPX_IMAGE_STORE_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "image/image.h"
+#include "image/progress.h"
+#include "image/store.h"
+#include "sys/lockfile.h"
+
+struct source;
+
+#define STORE_RECORD "record.json"
+#define STORE_USED "used"
+#define STORE_TREE "tree"
+#define STORE_ROOT "root"
+
+/* ---- store_tmp: directories that are being written ---- */
+struct store_tmp {
+    char name[256];
+    int fd; /* of the directory */
+    struct lockfile owner;
+};
+
+#define STORE_TMP_INIT                                                                 \
+    {                                                                                  \
+        "", -1, LOCKFILE_INIT                                                          \
+    }
+
+int store_tmp_new(struct store *s, struct store_tmp *t, struct error *err);
+/* Renames the directory to hex below dirfd (what is left there without a record is
+ * removed first; the caller holds the lock) and lets go of it. */
+int store_tmp_publish(struct store *s, struct store_tmp *t, int dirfd, const char *hex,
+                      struct error *err);
+/* Removes the directory; nothing after a publish. Never fails visibly: what cannot be
+ * removed is swept later. */
+void store_tmp_discard(struct store *s, struct store_tmp *t);
+/* Removes what dead processes left. */
+int store_tmp_sweep(struct store *s, struct error *err);
+
+/* ---- store_work: one image_prepare under way ---- */
+struct store_work {
+    struct store *store;
+    struct image *image;
+    const struct image_progress *user; /* may be NULL */
+    struct image_progress progress;    /* handed down: notes for waiters, then user */
+    struct lockfile lock;              /* of the root filesystem or ref */
+    struct lockfile *layer_lock;       /* of the layer under way, NULL */
+    uint64_t done, total;              /* bytes as stored */
+    uint64_t base;                     /* of `done`, where the layer under way began */
+    uint64_t needed;                   /* estimate of the bytes to be written */
+    uint64_t last_note;                /* monotonic ns */
+    uint64_t waited_ns;
+};
+
+void store_work_init(struct store_work *w, struct store *store, struct image *image,
+                     const struct image_progress *progress);
+/* Takes a lock of locks/, waiting for it as long as its holder lives; tells who holds
+ * it. */
+int store_work_lock(struct store_work *w, struct lockfile *l, const char *name,
+                    bool exclusive, struct error *err);
+
+/* ---- store_record ---- */
+struct store_layer_record {
+    uint64_t bytes; /* of its files */
+    uint64_t stored, entries, skipped;
+    bool durable;
+};
+int store_record_write_layer(int dirfd, const struct digest *id, const char *image,
+                             const struct store_layer_record *r, struct error *err);
+/* 0: complete and to be trusted; 1: absent, incomplete or lost in a crash; -1. */
+int store_record_check_layer(struct store *s, const struct digest *id,
+                             struct store_layer_record *r, struct error *err);
+int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes,
+                              struct error *err);
+/* Fills name, bytes, layers, created; 1 when there is no usable record. */
+int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err);
+
+/* ---- store_layer ---- */
+/* Makes sure of a layer: finds it, or extracts and publishes it. lock holds the layer's
+ * lock shared afterwards. *extracted: by this call. */
+int store_layer_ensure(struct store_work *w, struct source *src, size_t index,
+                       struct lockfile *lock, bool *extracted, struct error *err);
+/* A rootfs tar, whose digest is learnt by reading it: extracts it, fills diff_id and
+ * id, publishes it as a layer. */
+int store_layer_learn(struct store_work *w, struct error *err);
+/* The bytes that an extraction of the missing layers needs: exact for plain tars, times
+ * three for compressed ones. *stored: the bytes to read. */
+int store_layer_missing(struct store_work *w, uint64_t *stored, uint64_t *needed,
+                        struct error *err);
+
+/* ---- store_space ---- */
+/* An error with the numbers when less than needed is free. */
+int store_space_check(struct store *s, uint64_t needed, struct error *err);
+/* Adds the numbers to an error that says the disk is full; returns -1. */
+int store_space_explain(struct store *s, uint64_t needed, struct error *err);
+
+#endif

@@ -1,0 +1,135 @@
+/* record.json: what makes a directory of the store an entry. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "image/jsonutil.h"
+#include "image/source.h"
+#include "image/store_private.h"
+#include "sys/atomicfile.h"
+#include "sys/pathfd.h"
+#include "sys/process.h"
+
+#define RECORD_VERSION 1
+
+static int write_record(int dirfd, json_t *record, bool durable, struct error *err)
+{
+    _cleanup_free_ char *text = NULL;
+
+    if (!record)
+        return error_oom(err);
+    text = json_dumps(record, JSON_INDENT(2));
+    if (!text)
+        return error_oom(err);
+    return atomicfile_write(dirfd, STORE_RECORD, text, strlen(text), 0600, durable,
+                            err);
+}
+
+/* A name for people; JSON takes only UTF-8. */
+static json_t *json_of_name(const char *name)
+{
+    json_t *j = json_string(name);
+
+    return j ? j : json_string("(a name that is not UTF-8)");
+}
+
+int store_record_write_layer(int dirfd, const struct digest *id, const char *image,
+                             const struct store_layer_record *r, struct error *err)
+{
+    _cleanup_free_ char *boot = process_boot_id();
+    _cleanup_json_ json_t *record = NULL;
+
+    record = json_pack("{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "version",
+                       RECORD_VERSION, "diff_id", id->hex, "image", json_of_name(image),
+                       "bytes", (json_int_t)r->bytes, "stored", (json_int_t)r->stored,
+                       "entries", (json_int_t)r->entries, "skipped",
+                       (json_int_t)r->skipped, "created", (json_int_t)time(NULL),
+                       "boot_id", boot ? boot : "", "durable", r->durable);
+    return write_record(dirfd, record, false, err);
+}
+
+/* The record below dirfd; NULL without err when there is none that can be used. */
+static json_t *read_record(int dirfd)
+{
+    struct error ignored = ERROR_INIT;
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    _cleanup_json_ json_t *record = NULL;
+    _cleanup_close_ int fd = -1;
+
+    fd = openat(dirfd, STORE_RECORD, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || pathfd_read_all(fd, SOURCE_JSON_MAX, &text, &ignored) < 0)
+        return NULL;
+    record = jsonutil_parse(text.data, text.len, STORE_RECORD, &ignored);
+    if (json_integer_value(json_object_get(record, "version")) != RECORD_VERSION)
+        return NULL;
+    return steal_ptr(record);
+}
+
+int store_record_check_layer(struct store *s, const struct digest *id,
+                             struct store_layer_record *r, struct error *err)
+{
+    _cleanup_free_ char *boot = process_boot_id();
+    _cleanup_json_ json_t *record = NULL;
+    _cleanup_close_ int fd = -1;
+    const char *text;
+
+    fd = openat(s->layers_fd, id->hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+        return error_sys(err, errno, "cannot open \"%s/layers/%s\"", s->path, id->hex);
+    if (fd < 0)
+        return 1;
+    record = read_record(fd);
+    text = json_string_value(json_object_get(record, "diff_id"));
+    if (!text || strcmp(text, id->hex) != 0)
+        return 1;
+    r->bytes = (uint64_t)json_integer_value(json_object_get(record, "bytes"));
+    r->stored = (uint64_t)json_integer_value(json_object_get(record, "stored"));
+    r->entries = (uint64_t)json_integer_value(json_object_get(record, "entries"));
+    r->skipped = (uint64_t)json_integer_value(json_object_get(record, "skipped"));
+    r->durable = json_is_true(json_object_get(record, "durable"));
+    if (r->durable)
+        return 0;
+    /* Extracted, and the machine went down before it was surely on the disk? */
+    text = json_string_value(json_object_get(record, "boot_id"));
+    return text && boot && text[0] && strcmp(text, boot) == 0 ? 0 : 1;
+}
+
+int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes,
+                              struct error *err)
+{
+    _cleanup_free_ char *host = process_hostname();
+    _cleanup_json_ json_t *record = NULL;
+    json_t *layers = json_array();
+    size_t i;
+
+    for (i = 0; i < img->n_layers; i++)
+        json_array_append_new(layers, json_string(img->layers[i].diff_id.hex));
+    record =
+        json_pack("{s:i, s:s, s:o, s:s, s:o, s:I, s:I, s:o}", "version", RECORD_VERSION,
+                  "id", img->id.hex, "image", json_of_name(img->reference), "config",
+                  img->has_config ? img->config.hex : "", "layers", layers, "bytes",
+                  (json_int_t)bytes, "created", (json_int_t)time(NULL), "host",
+                  json_of_name(host ? host : ""));
+    return write_record(dirfd, record, true, err);
+}
+
+int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err)
+{
+    _cleanup_json_ json_t *record = read_record(dirfd);
+    const char *id = json_string_value(json_object_get(record, "id"));
+    const char *name = json_string_value(json_object_get(record, "image"));
+
+    if (!id || !name || strcmp(id, e->id.hex) != 0)
+        return 1;
+    e->name = strdup(name);
+    if (!e->name)
+        return error_oom(err);
+    e->bytes = (uint64_t)json_integer_value(json_object_get(record, "bytes"));
+    e->layers = json_array_size(json_object_get(record, "layers"));
+    e->created = json_integer_value(json_object_get(record, "created"));
+    return 0;
+}
