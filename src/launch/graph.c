@@ -1,6 +1,7 @@
 #include "launch/graph.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "outcome/classify.h"
 #include "runtime/supervise.h"
 #include "sys/fdio.h"
+#include "sys/pathfd.h"
 #include "sys/process.h"
 #include "sys/spawn.h"
 
@@ -49,14 +51,25 @@ static int node_start(struct graph *g, struct graph_node *n, struct error *err)
 {
     _cleanup_strv_ struct strv argv = STRV_INIT;
     struct spawn spawn = SPAWN_INIT;
+    _cleanup_close_ int null = -1;
+    struct spawn_fd stdin_null = {.to = 0};
 
     if (node_argv(g, n, &argv, err) < 0)
         return -1;
+    /* several jobs cannot share a terminal's input, and in a group of their own reading
+     * it would stop them */
+    null = pathfd_open_user("/dev/null", O_RDONLY, err);
+    if (null < 0)
+        return -1;
+    stdin_null.from = null;
     spawn.program = g->program;
     spawn.argv = strv_argv(&argv);
     spawn.env = g->s->env;
     /* a group of its own: the terminal's Ctrl-C comes through this process, once */
     spawn.new_group = true;
+    spawn.die_with_parent = true;
+    spawn.fds = &stdin_null;
+    spawn.n_fds = 1;
     n->pid = spawn_start(&spawn, &n->pidfd, err);
     if (n->pid < 0)
         return -1;
