@@ -132,6 +132,8 @@ static int watch(struct supervision *s, struct error *err)
     enum { END, SIGNALS, TIMER, INFO, STATUS, COUNT };
     struct pollfd p[COUNT];
 
+    /* What arrived before there was a job waits in memory, not in the descriptor. */
+    handle_signals(s);
     do {
         memset(p, 0, sizeof(p));
         p[END].fd = s->pidfd;
