@@ -1,7 +1,7 @@
 /* buf: a growing byte string, always NUL-terminated once something was added.
  *
- * A failed allocation is remembered in `failed` and later calls do nothing, so a builder
- * checks once, at the end, with buf_check.
+ * A failed allocation is remembered in `failed` and later calls do nothing, so a
+ * builder checks once, at the end, with buf_check.
  */
 #ifndef REPX_BASE_BUF_H
 #define REPX_BASE_BUF_H
@@ -19,13 +19,17 @@ struct buf {
     bool failed;
 };
 
-#define BUF_INIT {NULL, 0, 0, false}
+#define BUF_INIT                                                                       \
+    {                                                                                  \
+        NULL, 0, 0, false                                                              \
+    }
 
 void buf_release(struct buf *b);
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
-__attribute__((format(printf, 2, 3))) void buf_addf(struct buf *b, const char *fmt, ...);
+__attribute__((format(printf, 2, 3))) void buf_addf(struct buf *b, const char *fmt,
+                                                    ...);
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap);
 
 /* Makes it empty and keeps the memory. */

@@ -44,12 +44,12 @@ static inline int steal_fd(int *fd)
     return taken;
 }
 
-#define steal_ptr(p)                                                                     \
-    ({                                                                                   \
-        __typeof__(p) *steal_p = &(p);                                                   \
-        __typeof__(p) steal_v = *steal_p;                                                \
-        *steal_p = NULL;                                                                 \
-        steal_v;                                                                         \
+#define steal_ptr(p)                                                                   \
+    ({                                                                                 \
+        __typeof__(p) *steal_p = &(p);                                                 \
+        __typeof__(p) steal_v = *steal_p;                                              \
+        *steal_p = NULL;                                                               \
+        steal_v;                                                                       \
     })
 
 #define array_size(a) (sizeof(a) / sizeof((a)[0]))

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int error_set(struct error *err, enum error_class class, int errnum, const char *fmt, ...)
+int error_set(struct error *err, enum error_class class, int errnum, const char *fmt,
+              ...)
 {
     va_list ap;
     size_t n;

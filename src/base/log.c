@@ -33,14 +33,14 @@ static void log_line(const char *prefix, const char *fmt, va_list ap)
     buf_release(&line);
 }
 
-#define LOG_AT(min, prefix)                                                              \
-    do {                                                                                 \
-        va_list ap;                                                                      \
-        if (current_level < (min))                                                       \
-            return;                                                                      \
-        va_start(ap, fmt);                                                               \
-        log_line(prefix, fmt, ap);                                                       \
-        va_end(ap);                                                                      \
+#define LOG_AT(min, prefix)                                                            \
+    do {                                                                               \
+        va_list ap;                                                                    \
+        if (current_level < (min))                                                     \
+            return;                                                                    \
+        va_start(ap, fmt);                                                             \
+        log_line(prefix, fmt, ap);                                                     \
+        va_end(ap);                                                                    \
     } while (0)
 
 void log_warn(const char *fmt, ...)

@@ -41,8 +41,8 @@ bool parse_bool(const char *s, bool *out)
     static const struct {
         const char *word;
         bool value;
-    } words[] = {{"1", true},    {"true", true}, {"yes", true}, {"on", true},
-                 {"0", false},   {"false", false}, {"no", false}, {"off", false}};
+    } words[] = {{"1", true},  {"true", true},   {"yes", true}, {"on", true},
+                 {"0", false}, {"false", false}, {"no", false}, {"off", false}};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strcasecmp(s, words[i].word) == 0) {

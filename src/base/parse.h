@@ -9,7 +9,8 @@
 bool parse_u64(const char *s, uint64_t *out);
 /* 1|0, true|false, yes|no, on|off. */
 bool parse_bool(const char *s, bool *out);
-/* Bytes: a number with an optional K, M, G, T (powers of 1024; "iB" or "B" may follow). */
+/* Bytes: a number with an optional K, M, G, T (powers of 1024; "iB" or "B" may follow).
+ */
 bool parse_size(const char *s, uint64_t *out);
 /* Seconds: a number with an optional s, m, h, d. */
 bool parse_duration(const char *s, uint64_t *out);

@@ -5,8 +5,8 @@
 
 #include "base/buf.h"
 
-/* Length of the valid UTF-8 sequence of a printable character at s, 0 when there is none.
- * Overlong forms, surrogates and the C1 controls (U+0080..U+009F) are refused. */
+/* Length of the valid UTF-8 sequence of a printable character at s, 0 when there is
+ * none. Overlong forms, surrogates and the C1 controls (U+0080..U+009F) are refused. */
 static size_t utf8_len(const unsigned char *s)
 {
     size_t n;
@@ -28,7 +28,8 @@ static size_t utf8_len(const unsigned char *s)
         (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
         (s[0] == 0xf4 && s[1] > 0x8f))
         return 0;
-    /* U+2028.., U+202A..U+202E, U+2066..U+2069: line breaks and bidirectional overrides */
+    /* U+2028.., U+202A..U+202E, U+2066..U+2069: line breaks and bidirectional overrides
+     */
     if (s[0] == 0xe2 && ((s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) ||
                          (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9)))
         return 0;

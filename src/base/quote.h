@@ -1,5 +1,5 @@
-/* quote: text for people. Untrusted bytes made printable, and commands that can be pasted
- * into a shell. */
+/* quote: text for people. Untrusted bytes made printable, and commands that can be
+ * pasted into a shell. */
 #ifndef REPX_BASE_QUOTE_H
 #define REPX_BASE_QUOTE_H
 

@@ -11,13 +11,17 @@
 struct error;
 
 struct strv {
-    char **items; /* owned, as each item is; items[count] == NULL once something was added */
+    char **items; /* owned, as each item is; items[count] == NULL once something was
+                     added */
     size_t count;
     size_t cap;
     bool failed;
 };
 
-#define STRV_INIT {NULL, 0, 0, false}
+#define STRV_INIT                                                                      \
+    {                                                                                  \
+        NULL, 0, 0, false                                                              \
+    }
 
 void strv_release(struct strv *v);
 
