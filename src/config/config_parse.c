@@ -74,8 +74,10 @@ static int store_entry(struct parser *p)
     const struct config_key *key;
     unsigned line = p->entry_line;
 
-    if (!origin || buf_check(&p->value, p->err) < 0)
-        return error_oom(p->err), fail_at(p, line);
+    if (!origin || buf_check(&p->value, p->err) < 0) {
+        error_oom(p->err);
+        return fail_at(p, line);
+    }
     key = config_key_find(p->section.scope, p->key, p->err);
     if (!key || check_duplicate(p) < 0)
         return fail_at(p, line);
@@ -98,8 +100,11 @@ static int on_entry(void *user, const char *section, const char *name,
     if (!p->collecting) {
         free(p->key);
         p->key = bare_key(name);
-        if (!p->key)
-            return error_oom(p->err), fail_at(p, p->line), 0;
+        if (!p->key) {
+            error_oom(p->err);
+            fail_at(p, p->line);
+            return 0;
+        }
         buf_reset(&p->value);
         p->entry_line = p->value_line = p->line;
     }

@@ -101,13 +101,17 @@ static struct config_target *target_of(struct config *c, const char *name,
         if (strcmp(c->targets[i].name, name) == 0)
             return &c->targets[i];
     grown = reallocarray(c->targets, c->n_targets + 1, sizeof(*grown));
-    if (!grown)
-        return error_oom(err), NULL;
+    if (!grown) {
+        error_oom(err);
+        return NULL;
+    }
     c->targets = grown;
     grown += c->n_targets;
     *grown = (struct config_target){.name = strdup(name)};
-    if (!grown->name)
-        return error_oom(err), NULL;
+    if (!grown->name) {
+        error_oom(err);
+        return NULL;
+    }
     c->n_targets++;
     return grown;
 }

@@ -37,17 +37,20 @@ static const char *parse_quoted(const char *s, struct buf *out, struct error *er
     char quote = *s++;
 
     for (; *s != quote; s++) {
-        if (*s == '\0' || *s == '\n')
-            return error_fail(err, "the quotes of the string are not closed"), NULL;
+        if (*s == '\0' || *s == '\n') {
+            error_fail(err, "the quotes of the string are not closed");
+            return NULL;
+        }
         if (quote == '"' && *s == '\\') {
             char c = escaped(*++s);
 
-            if (!c)
-                return error_fail(err,
-                                  "'\\%.1s' is no escape sequence; there are \\\" \\\\ "
-                                  "\\n \\t \\r, and '...' takes the text as it is",
-                                  s),
-                       NULL;
+            if (!c) {
+                error_fail(err,
+                           "'\\%.1s' is no escape sequence; there are \\\" \\\\ "
+                           "\\n \\t \\r, and '...' takes the text as it is",
+                           s);
+                return NULL;
+            }
             buf_addc(out, c);
         } else {
             buf_addc(out, *s);
@@ -64,17 +67,20 @@ static const char *parse_bare(const char *s, const char *ends, struct buf *out,
 
     while (len > 0 && strchr(" \t\n", s[len - 1]))
         len--;
-    if (len == 0)
-        return error_fail(err, "a value is missing"), NULL;
-    if (*s == '[' || *s == '{')
-        return error_fail(err, "%s cannot stand here; use plain values",
-                          *s == '[' ? "a list" : "a table"),
-               NULL;
-    if (memchr(s, '"', len))
-        return error_fail(err,
-                          "a quote inside an unquoted value; put the whole value in "
-                          "quotes"),
-               NULL;
+    if (len == 0) {
+        error_fail(err, "a value is missing");
+        return NULL;
+    }
+    if (*s == '[' || *s == '{') {
+        error_fail(err, "%s cannot stand here; use plain values",
+                   *s == '[' ? "a list" : "a table");
+        return NULL;
+    }
+    if (memchr(s, '"', len)) {
+        error_fail(err, "a quote inside an unquoted value; put the whole value in "
+                        "quotes");
+        return NULL;
+    }
     buf_add(out, s, len);
     return s + n;
 }
@@ -99,8 +105,10 @@ char *config_value_scalar(const char *text, struct error *err)
     if (!rest)
         return NULL;
     rest = skip_blanks(rest);
-    if (*rest)
-        return error_fail(err, "'%s' behind the string", rest), NULL;
+    if (*rest) {
+        error_fail(err, "'%s' behind the string", rest);
+        return NULL;
+    }
     value = buf_steal(&out);
     if (!value)
         error_oom(err);
@@ -130,10 +138,11 @@ static const char *parse_items(const char *s, bool brackets, struct strv *out,
         }
         if (!brackets && *s == '\0')
             return s;
-        if (!brackets || *s != ']')
-            return error_fail(err, "a comma%s is missing behind '%s'",
-                              brackets ? " or ]" : "", buf_str(&item)),
-                   s;
+        if (!brackets || *s != ']') {
+            error_fail(err, "a comma%s is missing behind '%s'", brackets ? " or ]" : "",
+                       buf_str(&item));
+            return s;
+        }
     }
 }
 

@@ -71,8 +71,10 @@ static const struct request_option *find_long(const struct parser *p, const char
         if (len == 0 || strncmp(o[i].name, name, len) != 0)
             continue;
         if (!request_applies(&o[i], p->commands)) {
-            if (o[i].name[len] == '\0')
-                return not_applicable(name, err), NULL;
+            if (o[i].name[len] == '\0') {
+                not_applicable(name, err);
+                return NULL;
+            }
             elsewhere = &o[i];
             continue;
         }

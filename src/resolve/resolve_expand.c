@@ -59,13 +59,16 @@ static const char *expand_dollar(struct expansion *x, const char *s, struct buf 
     s += braces;
     while (isalnum((unsigned char)s[n]) || s[n] == '_')
         n++;
-    if (n == 0 || isdigit((unsigned char)*s) || (braces && s[n] != '}'))
-        return error_fail(err, "a variable's name is missing behind '$'; write $NAME, "
-                               "${NAME}, or $$ for the sign itself"),
-               NULL;
+    if (n == 0 || isdigit((unsigned char)*s) || (braces && s[n] != '}')) {
+        error_fail(err, "a variable's name is missing behind '$'; write $NAME, "
+                        "${NAME}, or $$ for the sign itself");
+        return NULL;
+    }
     name = strndup(s, n);
-    if (!name)
-        return error_oom(err), NULL;
+    if (!name) {
+        error_oom(err);
+        return NULL;
+    }
     if (add_variable(x, name, out, err) < 0)
         return NULL;
     return s + n + braces;

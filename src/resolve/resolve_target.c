@@ -127,15 +127,19 @@ static char *settle_path(struct resolve_context *c, const char *name, const char
     _cleanup_free_ char *expanded = resolve_expand(text, c->env, err);
     char *path;
 
-    if (!expanded)
-        return error_context(err, "%s: %s", origin, name), NULL;
-    if (!*expanded || (from_file && expanded[0] != '/'))
-        return error_fail(err, "%s: %s '%s' is not an absolute path", origin, name,
-                          expanded),
-               NULL;
+    if (!expanded) {
+        error_context(err, "%s: %s", origin, name);
+        return NULL;
+    }
+    if (!*expanded || (from_file && expanded[0] != '/')) {
+        error_fail(err, "%s: %s '%s' is not an absolute path", origin, name, expanded);
+        return NULL;
+    }
     path = pathfd_absolute(expanded, err);
-    if (!path)
-        return error_context(err, "%s: %s", origin, name), NULL;
+    if (!path) {
+        error_context(err, "%s: %s", origin, name);
+        return NULL;
+    }
     resolve_note(c->out, name, path, origin);
     return path;
 }
@@ -149,8 +153,10 @@ static char *path_of(struct resolve_context *c, const char *name, const char *as
     if (!asked)
         return settle_path(c, name, configured->value, configured->origin, true, err);
     origin = resolve_request_origin(asked_origin, option);
-    if (!origin)
-        return error_oom(err), NULL;
+    if (!origin) {
+        error_oom(err);
+        return NULL;
+    }
     return settle_path(c, name, asked, origin, false, err);
 }
 

@@ -182,6 +182,15 @@ static void test_ini_style(void **state)
     assert_string_equal(t->base_path.value, "/home/o'neil");
 }
 
+/* inih would take the semicolon for a comment. */
+static void test_semicolon_in_quotes(void **state)
+{
+    _cleanup_config_ struct config c = CONFIG_INIT;
+
+    assert_parses(&c, "[targets.a]\nbase_path = \"/a ; b # c\" ; d\n");
+    assert_string_equal(c.targets[0].base_path.value, "/a ; b # c");
+}
+
 static void test_quoted_names(void **state)
 {
     _cleanup_config_ struct config c = CONFIG_INIT;
@@ -424,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_repx_default_file),
         cmocka_unit_test(test_arrays_over_lines),
         cmocka_unit_test(test_ini_style),
+        cmocka_unit_test(test_semicolon_in_quotes),
         cmocka_unit_test(test_quoted_names),
         cmocka_unit_test(test_later_file_wins_key_by_key),
         cmocka_unit_test(test_unknown),
