@@ -101,6 +101,7 @@ static void notes(void **state)
     struct lockfile a = LOCKFILE_INIT, b = LOCKFILE_INIT;
     struct error err = ERROR_INIT;
     char big[4000];
+    struct stat st;
 
     assert_int_equal(lockfile_take(&a, tempdir.fd, "l", true, &err), 0);
     assert_int_equal(lockfile_try(&b, tempdir.fd, "l", true, &err), 1);
@@ -109,6 +110,8 @@ static void notes(void **state)
     check_note(&b, "pid 1234 on node17");
     assert_int_equal(lockfile_note_write(&a, "pid 5", &err), 0);
     check_note(&b, "pid 5");
+    assert_int_equal(fstat(a.fd, &st), 0);
+    assert_int_equal(st.st_size, strlen("pid 5\n"));
     assert_int_equal(lockfile_note_write(&a, "one\ntwo", &err), 0);
     check_note(&b, "one");
     memset(big, 'n', sizeof(big) - 1);

@@ -1,15 +1,11 @@
 #include "unit/sys/tempdir.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 
-#include "base/parse.h"
-#include "sys/fdio.h"
 #include "sys/process.h"
 
 static void calling_user(void **state)
@@ -149,71 +145,12 @@ static void signals_by_descriptor(void **state)
     close(pidfd);
 }
 
-__attribute__((noreturn)) static void sleep_for_ever(int ready)
-{
-    signal(SIGTERM, SIG_IGN);
-    if (write(ready, "x", 1) != 1)
-        _exit(1);
-    for (;;)
-        pause();
-}
-
-/* Children, their children, a session leader, one that is stopped and one that is dead.
- */
-static void kills_all_and_reaps(void **state)
-{
-    char text[8];
-    int ready[2];
-    pid_t pid;
-
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-    for (int i = 0; i < 3; i++) {
-        pid = fork();
-        if (pid == 0) {
-            setsid();
-            if (fork() == 0 && fork() == 0)
-                sleep_for_ever(ready[1]);
-            sleep_for_ever(ready[1]);
-        }
-    }
-    pid = fork();
-    if (pid == 0) {
-        raise(SIGSTOP);
-        _exit(0);
-    }
-    if (fork() == 0)
-        _exit(0);
-    close(ready[1]);
-    for (int i = 0; i < 9; i++)
-        assert_int_equal(read(ready[0], text, 1), 1);
-    process_kill_children();
-    /* end of the pipe: nobody who held it is left */
-    assert_int_equal(read(ready[0], text, 1), 0);
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    assert_int_equal(errno, ECHILD);
-    close(ready[0]);
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
-}
-
-static void nothing_to_kill(void **state)
-{
-    uint64_t start = fdio_monotonic_ns();
-
-    process_kill_children();
-    assert_true(fdio_monotonic_ns() - start < 1000000000);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(calling_user),
-        cmocka_unit_test(unknown_user),
-        cmocka_unit_test(node),
-        tempdir_test(finds_programs),
-        cmocka_unit_test(own_directory),
-        cmocka_unit_test(nothing_to_kill),
-        cmocka_unit_test(kills_all_and_reaps),
+        cmocka_unit_test(calling_user),  cmocka_unit_test(unknown_user),
+        cmocka_unit_test(node),          tempdir_test(finds_programs),
+        cmocka_unit_test(own_directory), cmocka_unit_test(signals_by_descriptor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
