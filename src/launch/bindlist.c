@@ -74,24 +74,20 @@ int bindlist_add(struct bindlist *l, enum plan_mount_kind kind, enum plan_role r
     return 0;
 }
 
-/* A relative source is relative to the working directory, and so is the place it gets.
- */
-static int mount_make_absolute(struct request_mount *m, struct error *err)
+/* A relative source is relative to the working directory; without DST it has the same
+ * place inside. */
+static int mount_complete(struct request_mount *m, struct error *err)
 {
-    bool same = strcmp(m->source, m->dest) == 0;
-    char *path;
+    if (m->source[0] != '/') {
+        char *path = pathfd_absolute(m->source, err);
 
-    if (m->source[0] == '/')
-        return 0;
-    path = pathfd_absolute(m->source, err);
-    if (!path)
-        return -1;
-    free(m->source);
-    m->source = path;
-    if (!same)
-        return 0;
-    free(m->dest);
-    m->dest = strdup(path);
+        if (!path)
+            return -1;
+        free(m->source);
+        m->source = path;
+    }
+    if (!m->dest)
+        m->dest = strdup(m->source);
     return m->dest ? 0 : error_oom(err);
 }
 
@@ -104,7 +100,7 @@ int bindlist_add_mount(struct bindlist *l, const char *text, struct error *err)
 
     if (request_mount_parse(text, &m, err) < 0)
         return -1;
-    if (mount_make_absolute(&m, err) < 0)
+    if (mount_complete(&m, err) < 0)
         goto out;
     if (stat(m.source, &st) < 0) {
         error_sys(err, errno, "cannot mount %s into the sandbox", m.source);

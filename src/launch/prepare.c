@@ -140,21 +140,71 @@ static int scan_root(struct launch *l, const struct plan_input *in, const bool *
     return rootscan(l->rootfs.dirfd, wants, n, &l->view, err);
 }
 
-static int add_user_mounts(struct session *s, const struct bindlist *from,
-                           struct bindlist *all, struct error *err)
+/* Is path the same as dir or below it? */
+static bool is_within(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    while (n > 0 && dir[n - 1] == '/')
+        n--;
+    return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* What the site forces cannot be covered by a mount of the user. */
+static int check_not_covered(const struct bindlist *user, const struct bindlist *forced,
+                             struct error *err)
+{
+    for (size_t i = 0; i < user->n; i++) {
+        for (size_t k = 0; k < forced->n; k++) {
+            const char *a = user->items[i].dest, *b = forced->items[k].dest;
+
+            if (is_within(a, b) || is_within(b, a)) {
+                error_fail(err, "mount %s would cover %s, which the site mounts", a, b);
+                return error_hint(err, "choose another place for it");
+            }
+        }
+    }
+    return 0;
+}
+
+static int append_all(struct bindlist *to, const struct bindlist *from,
+                      struct error *err)
 {
     for (size_t i = 0; i < from->n; i++)
-        if (bindlist_add(all, from->items[i].kind, from->items[i].role,
+        if (bindlist_add(to, from->items[i].kind, from->items[i].role,
                          from->items[i].source, from->items[i].dest, from->is_file[i],
                          err) < 0)
             return -1;
-    for (size_t i = 0; i < s->settled.forced_mounts.count; i++)
-        if (bindlist_add_mount(all, s->settled.forced_mounts.items[i], err) < 0)
-            return -1;
-    for (size_t i = 0; i < s->settled.mount_paths.count; i++)
-        if (bindlist_add_mount(all, s->settled.mount_paths.items[i], err) < 0)
+    return 0;
+}
+
+static int add_texts(struct bindlist *to, const struct strv *texts, struct error *err)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        if (bindlist_add_mount(to, texts->items[i], err) < 0)
             return -1;
     return 0;
+}
+
+static int add_user_mounts(struct session *s, const struct bindlist *from,
+                           struct bindlist *all, struct error *err)
+{
+    struct bindlist user = BINDLIST_INIT, forced = BINDLIST_INIT;
+    int r = add_texts(&user, &s->settled.mount_paths, err);
+
+    if (r == 0)
+        r = add_texts(&forced, &s->settled.forced_mounts, err);
+    if (r == 0)
+        r = check_not_covered(&user, &forced, err);
+    if (r == 0)
+        r = append_all(all, from, err);
+    if (r == 0)
+        r = append_all(all, &user, err);
+    if (r == 0)
+        r = append_all(all, &forced, err);
+    bindlist_release(&user);
+    bindlist_release(&forced);
+    return r;
 }
 
 /* Everything that plan_build borrows while it works. */
