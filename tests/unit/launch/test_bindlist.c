@@ -1,23 +1,10 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "unit/sys/tempdir.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/error.h"
 #include "launch/bindlist.h"
-#include "sys/pathfd.h"
 
-static char base[64];
+static const char *base;
 
 static char *in_base(const char *rest)
 {
@@ -50,8 +37,9 @@ static void make_link(const char *target, const char *rest)
 
 static int setup(void **state)
 {
-    snprintf(base, sizeof(base), "/tmp/repx-bindlist-XXXXXX");
-    assert_non_null(mkdtemp(base));
+    if (tempdir_setup(state) < 0)
+        return -1;
+    base = tempdir.path;
     make_dir("outputs/J/out/sub");
     make_dir("outputs/J/branch-0/step-a/out");
     make_file("outputs/J/out/file");
@@ -61,13 +49,6 @@ static int setup(void **state)
     make_link("../secret", "outputs/J/out/escape");
     make_link("..", "outputs/J/out/up");
     return 0;
-}
-
-static int teardown(void **state)
-{
-    struct error err = ERROR_INIT;
-
-    return pathfd_remove_tree(AT_FDCWD, base, &err);
 }
 
 /* Adds one artifact to a fresh list and checks the only bind. */
@@ -171,5 +152,5 @@ int main(void)
         cmocka_unit_test(test_user_mounts),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, tempdir_teardown);
 }

@@ -1,52 +1,32 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "unit/sys/tempdir.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/error.h"
 #include "outcome/markers.h"
-#include "sys/pathfd.h"
 
 struct fixture {
-    char base[64];
+    const char *base;
     int repx_fd;
 };
 
+static struct fixture fixture;
+
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
     struct error err = ERROR_INIT;
-    char *path;
 
-    snprintf(f->base, sizeof(f->base), "/tmp/repx-markers-XXXXXX");
-    assert_non_null(mkdtemp(f->base));
-    path = str_printf("%s/outputs/job/repx", f->base);
-    f->repx_fd = pathfd_make_dirs_user(path, 0755, &err);
-    free(path);
-    assert_true(f->repx_fd >= 0);
-    *state = f;
-    return 0;
+    if (tempdir_setup(state) < 0)
+        return -1;
+    fixture.base = tempdir.path;
+    fixture.repx_fd = pathfd_make_dirs(tempdir.fd, "outputs/job/repx", 0755, &err);
+    *state = &fixture;
+    return fixture.repx_fd < 0 ? -1 : 0;
 }
 
 static int teardown(void **state)
 {
-    struct fixture *f = *state;
-    struct error err = ERROR_INIT;
-
-    close(f->repx_fd);
-    assert_int_equal(pathfd_remove_tree(AT_FDCWD, f->base, &err), 0);
-    free(f);
-    return 0;
+    close(fixture.repx_fd);
+    return tempdir_teardown(state);
 }
 
 static void test_one_marker_at_a_time(void **state)
