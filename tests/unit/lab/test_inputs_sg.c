@@ -88,6 +88,7 @@ static void test_steps(void **state)
                 "}");
     assert_int_equal(in.items[0].producer, job_index(&lab, "a"));
     assert_int_equal(in.items[1].kind, INPUT_WORK_ITEM);
+    assert_int_equal(in.warnings.count, 0); /* other sources are none of ours */
     inputs_release(&in);
 
     assert_int_equal(inputs_resolve_step(&lab, job, lab_executable(job, "step-square"),
