@@ -35,6 +35,7 @@ int lockfile_note_read(const struct lockfile *l, struct buf *out, struct error *
 /* Turns an exclusive lock into a shared one, without a moment unlocked where the kernel
  * allows it. */
 int lockfile_share(struct lockfile *l, struct error *err);
+/* Closes it. A child to which the descriptor was passed goes on holding the lock. */
 void lockfile_release(struct lockfile *l);
 
 #endif

@@ -18,6 +18,10 @@ struct spawn_fd {
     int to;   /* its number in the child */
 };
 
+/* program_fd stays open in the child when it is a script, because its interpreter opens
+ * /proc/self/fd. die_with_parent counts from the thread that calls spawn_start. An
+ * ignored SIGCHLD is set back to default in the parent: the child could not be waited
+ * for. */
 struct spawn {
     const char *program; /* absolute path, or NULL when program_fd is used */
     int program_fd;      /* used by execveat when program is NULL */

@@ -16,7 +16,8 @@ struct error;
 int trust_private_dir(const char *path, struct error *err);
 
 /* A site file: regular, owned by root, not writable by group or others, and so are the
- * directories on its way. */
+ * directories on its way (those above the last one may have the sticky bit instead).
+ * path is absolute and must still lead to the file behind fd. */
 int trust_site_file(int fd, const char *path, struct error *err);
 
 /* A program we are about to execute as the user: regular, executable, owned by root or
