@@ -4,9 +4,9 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "lab/graph.h"
 #include "lab/inputs.h"
 #include "lab/inputs_internal.h"
+#include "lab/toposort.h"
 
 #define STEP_PREFIX "step-"
 
@@ -19,7 +19,7 @@ const struct lab_executable *inputs_find_step(const struct lab_job *job,
 }
 
 static int add_step_edges(const struct lab_job *job, const struct lab_executable *step,
-                          struct graph *g, bool *needed, struct error *err)
+                          struct toposort *g, bool *needed, struct error *err)
 {
     size_t start = g->edges.n;
 
@@ -29,15 +29,15 @@ static int add_step_edges(const struct lab_job *job, const struct lab_executable
         if (!dep)
             return error_fail(err, "%s needs step '%s', which the job does not have",
                               step->name, step->deps.items[i]);
-        graph_list_add(&g->edges, (size_t)(dep - job->executables));
+        toposort_list_add(&g->edges, (size_t)(dep - job->executables));
         needed[dep - job->executables] = true;
     }
-    graph_list_unique(&g->edges, start);
-    return graph_list_check(&g->edges, err);
+    toposort_list_unique(&g->edges, start);
+    return toposort_list_check(&g->edges, err);
 }
 
 /* Gather takes what the last step leaves, so there has to be exactly one. */
-static int check_sink(const struct lab_job *job, const struct graph *g,
+static int check_sink(const struct lab_job *job, const struct toposort *g,
                       const bool *needed, struct error *err)
 {
     const char *sink = NULL;
@@ -55,7 +55,7 @@ static int check_sink(const struct lab_job *job, const struct graph *g,
     return sink ? 0 : error_fail(err, "there is no last step");
 }
 
-static int step_cycle(const struct lab_job *job, const struct graph_list *cycle,
+static int step_cycle(const struct lab_job *job, const struct toposort_list *cycle,
                       struct error *err)
 {
     _cleanup_buf_ struct buf names = BUF_INIT;
@@ -66,23 +66,23 @@ static int step_cycle(const struct lab_job *job, const struct graph_list *cycle,
     return error_fail(err, "steps wait for each other in a cycle: %s", buf_str(&names));
 }
 
-static int sort_steps(const struct lab_job *job, struct graph *g, bool *needed,
-                      struct graph_list *sorted, struct error *err)
+static int sort_steps(const struct lab_job *job, struct toposort *g, bool *needed,
+                      struct toposort_list *sorted, struct error *err)
 {
-    _cleanup_(graph_list_release) struct graph_list cycle = {0};
+    _cleanup_(toposort_list_release) struct toposort_list cycle = {0};
 
     for (size_t i = 0; i < job->n_executables; i++) {
         const struct lab_executable *exe = &job->executables[i];
 
         if (strncmp(exe->name, STEP_PREFIX, strlen(STEP_PREFIX)) != 0)
             continue;
-        graph_visit(g, i);
-        graph_begin(g, i);
+        toposort_visit(g, i);
+        toposort_begin(g, i);
         if (add_step_edges(job, exe, g, needed, err) < 0)
             return -1;
-        graph_end(g, i);
+        toposort_end(g, i);
     }
-    if (graph_sort(g, sorted, &cycle, err) < 0)
+    if (toposort_sort(g, sorted, &cycle, err) < 0)
         return -1;
     if (cycle.n > 0)
         return step_cycle(job, &cycle, err);
@@ -92,11 +92,11 @@ static int sort_steps(const struct lab_job *job, struct graph *g, bool *needed,
 int inputs_step_order(const struct lab_job *job, size_t **order, size_t *n,
                       struct error *err)
 {
-    _cleanup_(graph_list_release) struct graph_list sorted = {0};
-    _cleanup_(graph_release) struct graph g = {0};
+    _cleanup_(toposort_list_release) struct toposort_list sorted = {0};
+    _cleanup_(toposort_release) struct toposort g = {0};
     _cleanup_free_ bool *needed = calloc(job->n_executables + 1, sizeof(*needed));
 
-    if (!needed || graph_init(&g, job->n_executables) < 0)
+    if (!needed || toposort_init(&g, job->n_executables) < 0)
         return error_oom(err);
     if (sort_steps(job, &g, needed, &sorted, err) < 0)
         return error_context(err, "job '%s'", job->id);

@@ -77,8 +77,8 @@ struct lab {
 
 /* Opens a lab directory; a lab of another RepX than 0.5 gives a warning. On failure lab
  * is empty again. verify: check the sha256 of each file of the manifest with digest_fd
- * (image/digest is to the right of this layer, so it is handed in), but for image layers,
- * which are checked against their diff_id while they are extracted. */
+ * (image/digest is to the right of this layer, so it is handed in), but for image
+ * layers, which are checked against their diff_id while they are extracted. */
 struct lab_options {
     bool verify;
     /* Fills hex[65] with the SHA-256 of fd's content. */

@@ -5,8 +5,8 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "lab/graph.h"
 #include "lab/lab.h"
+#include "lab/toposort.h"
 
 /* Nodes: the runs first, then the jobs. A run stands for "all its jobs are done", so
  * that a run of m jobs behind a run of n jobs costs m + n edges and not m * n. */
@@ -22,11 +22,11 @@ static size_t job_node(const struct lab *lab, size_t job)
 
 static bool run_has_job(const struct lab_run *run, size_t job)
 {
-    return bsearch(&job, run->jobs, run->n_jobs, sizeof(job), graph_compare);
+    return bsearch(&job, run->jobs, run->n_jobs, sizeof(job), toposort_compare);
 }
 
 static int add_producer(const struct lab *lab, size_t self, const char *id,
-                        struct graph_list *out, struct error *err)
+                        struct toposort_list *out, struct error *err)
 {
     const struct lab_job *producer = lab_job_by_id(lab, id);
 
@@ -35,22 +35,22 @@ static int add_producer(const struct lab *lab, size_t self, const char *id,
                           "job '%s': takes an input from job '%s', which is not in the "
                           "lab; build the lab again",
                           lab->jobs[self].id, id);
-    graph_list_add(out, job_node(lab, (size_t)(producer - lab->jobs)));
+    toposort_list_add(out, job_node(lab, (size_t)(producer - lab->jobs)));
     return 0;
 }
 
 /* A job that is part of the run it is to wait for would wait for itself. */
 static void add_run(const struct lab *lab, size_t self, const char *name,
-                    struct graph_list *out)
+                    struct toposort_list *out)
 {
     const struct lab_run *run = lab_find_run(lab, name);
 
     if (run && !run_has_job(run, self))
-        graph_list_add(out, run_node(lab, run));
+        toposort_list_add(out, run_node(lab, run));
 }
 
 /* Appends the nodes that the job waits for, ascending, each once. */
-static int job_edges(const struct lab *lab, size_t self, struct graph_list *out,
+static int job_edges(const struct lab *lab, size_t self, struct toposort_list *out,
                      struct error *err)
 {
     const struct lab_job *job = &lab->jobs[self];
@@ -72,70 +72,70 @@ static int job_edges(const struct lab *lab, size_t self, struct graph_list *out,
     }
     for (size_t i = 0; i < run->hard_deps.count; i++)
         add_run(lab, self, run->hard_deps.items[i], out);
-    graph_list_unique(out, start);
-    return graph_list_check(out, err);
+    toposort_list_unique(out, start);
+    return toposort_list_check(out, err);
 }
 
 int lab_job_deps(const struct lab *lab, const struct lab_job *job, size_t **deps,
                  size_t *n, struct error *err)
 {
-    _cleanup_(graph_list_release) struct graph_list nodes = {0}, jobs = {0};
+    _cleanup_(toposort_list_release) struct toposort_list nodes = {0}, jobs = {0};
     size_t self = (size_t)(job - lab->jobs);
 
     if (job_edges(lab, self, &nodes, err) < 0)
         return -1;
     for (size_t i = 0; i < nodes.n; i++) {
         if (nodes.items[i] >= lab->n_runs) {
-            graph_list_add(&jobs, nodes.items[i] - lab->n_runs);
+            toposort_list_add(&jobs, nodes.items[i] - lab->n_runs);
             continue;
         }
         for (size_t k = 0; k < lab->runs[nodes.items[i]].n_jobs; k++)
-            graph_list_add(&jobs, lab->runs[nodes.items[i]].jobs[k]);
+            toposort_list_add(&jobs, lab->runs[nodes.items[i]].jobs[k]);
     }
-    graph_list_unique(&jobs, 0);
-    if (graph_list_check(&jobs, err) < 0)
+    toposort_list_unique(&jobs, 0);
+    if (toposort_list_check(&jobs, err) < 0)
         return -1;
     *n = jobs.n;
     *deps = steal_ptr(jobs.items);
     return 0;
 }
 
-static int node_edges(const struct lab *lab, size_t node, struct graph_list *out,
+static int node_edges(const struct lab *lab, size_t node, struct toposort_list *out,
                       struct error *err)
 {
     if (node >= lab->n_runs)
         return job_edges(lab, node - lab->n_runs, out, err);
     for (size_t k = 0; k < lab->runs[node].n_jobs; k++)
-        graph_list_add(out, job_node(lab, lab->runs[node].jobs[k]));
-    return graph_list_check(out, err);
+        toposort_list_add(out, job_node(lab, lab->runs[node].jobs[k]));
+    return toposort_list_check(out, err);
 }
 
 /* Adds to the graph what the selection needs, directly and indirectly. */
 static int reach(const struct lab *lab, const size_t *selection, size_t n,
-                 struct graph *g, struct error *err)
+                 struct toposort *g, struct error *err)
 {
-    _cleanup_(graph_list_release) struct graph_list todo = {0};
+    _cleanup_(toposort_list_release) struct toposort_list todo = {0};
 
     for (size_t i = 0; i < n; i++)
-        if (graph_visit(g, job_node(lab, selection[i])))
-            graph_list_add(&todo, job_node(lab, selection[i]));
+        if (toposort_visit(g, job_node(lab, selection[i])))
+            toposort_list_add(&todo, job_node(lab, selection[i]));
     while (todo.n > 0) {
         size_t node = todo.items[--todo.n];
 
-        graph_begin(g, node);
+        toposort_begin(g, node);
         if (node_edges(lab, node, &g->edges, err) < 0)
             return -1;
-        graph_end(g, node);
+        toposort_end(g, node);
         for (size_t i = g->first[node]; i < g->last[node]; i++)
-            if (graph_visit(g, g->edges.items[i]))
-                graph_list_add(&todo, g->edges.items[i]);
+            if (toposort_visit(g, g->edges.items[i]))
+                toposort_list_add(&todo, g->edges.items[i]);
     }
-    return graph_list_check(&todo, err);
+    return toposort_list_check(&todo, err);
 }
 
 enum { CYCLE_NAMES = 8 };
 
-static int cycle_error(const struct lab *lab, const struct graph_list *cycle,
+static int cycle_error(const struct lab *lab, const struct toposort_list *cycle,
                        struct error *err)
 {
     _cleanup_buf_ struct buf names = BUF_INIT;
@@ -159,24 +159,24 @@ static int cycle_error(const struct lab *lab, const struct graph_list *cycle,
 int lab_order(const struct lab *lab, const size_t *selection, size_t n, size_t **order,
               size_t *n_order, struct error *err)
 {
-    _cleanup_(graph_list_release) struct graph_list sorted = {0}, cycle = {0},
-                                                    jobs = {0};
-    _cleanup_(graph_release) struct graph g = {0};
+    _cleanup_(toposort_list_release) struct toposort_list sorted = {0}, cycle = {0},
+                                                          jobs = {0};
+    _cleanup_(toposort_release) struct toposort g = {0};
     _cleanup_free_ bool *wanted = calloc(lab->n_jobs + 1, sizeof(*wanted));
 
-    if (!wanted || graph_init(&g, lab->n_runs + lab->n_jobs) < 0)
+    if (!wanted || toposort_init(&g, lab->n_runs + lab->n_jobs) < 0)
         return error_oom(err);
     for (size_t i = 0; i < n; i++)
         wanted[selection[i]] = true;
     if (reach(lab, selection, n, &g, err) < 0 ||
-        graph_sort(&g, &sorted, &cycle, err) < 0)
+        toposort_sort(&g, &sorted, &cycle, err) < 0)
         return -1;
     if (cycle.n > 0)
         return cycle_error(lab, &cycle, err);
     for (size_t i = 0; i < sorted.n; i++)
         if (sorted.items[i] >= lab->n_runs && wanted[sorted.items[i] - lab->n_runs])
-            graph_list_add(&jobs, sorted.items[i] - lab->n_runs);
-    if (graph_list_check(&jobs, err) < 0)
+            toposort_list_add(&jobs, sorted.items[i] - lab->n_runs);
+    if (toposort_list_check(&jobs, err) < 0)
         return -1;
     *n_order = jobs.n;
     *order = steal_ptr(jobs.items);

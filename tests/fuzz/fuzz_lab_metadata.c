@@ -1,5 +1,6 @@
-/* One text as run metadata, as root metadata and as manifest: each is accepted or refused
- * with a sentence, and what was accepted can be ordered, resolved and written back. */
+/* One text as run metadata, as root metadata and as manifest: each is accepted or
+ * refused with a sentence, and what was accepted can be ordered, resolved and written
+ * back. */
 #include <stdint.h>
 #include <stdlib.h>
 

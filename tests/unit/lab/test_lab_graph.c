@@ -130,15 +130,15 @@ static void test_scatter_gather(void **state)
     static const char *const texts[] = {
         RUN("r", "",
             SIMPLE("a", "", DATA) "," SIMPLE("b", "", DATA) "," SIMPLE(
-                "c", "", DATA) ",\"g\":{"
-                               "\"stage_type\":\"scatter-gather\",\"executables\":"
-                               "{" SG_EXE("scatter", FROM("b", "data", "x")) "," SG_EXE(
-                                   "step-s",
-                                   FROM("c", "data",
-                                        "y")) "," SG_EXE("gather",
-                                                         JOIN(FROM("a", "data", "z"),
-                                                              FROM("self", "q",
-                                                                   "q"))) "}}"),
+                "c", "",
+                DATA) ",\"g\":{"
+                      "\"stage_type\":\"scatter-gather\",\"executables\":"
+                      "{" SG_EXE("scatter", FROM("b", "data", "x")) "," SG_EXE(
+                          "step-s",
+                          FROM("c", "data",
+                               "y")) "," SG_EXE("gather",
+                                                JOIN(FROM("a", "data", "z"),
+                                                     FROM("self", "q", "q"))) "}}"),
         NULL};
     struct lab lab;
 

@@ -205,6 +205,31 @@ static void test_digests(void **state)
     assert_refused(*state, &checked, "jobs/" JOB_A "/bin/main");
 }
 
+/* Extraction checks a layer against its diff_id; all else of an image is checked here.
+ */
+static void test_layers_are_left_to_extraction(void **state)
+{
+    char *extra =
+        str_printf(",{\"path\":\"store/l-layer.tar\",\"sha256\":\"%064d\"},"
+                   "{\"path\":\"images/i.tar/l/layer.tar\",\"sha256\":\"%064d\"}",
+                   0, 0);
+    char *config = str_printf(
+        "%s,{\"path\":\"images/i.tar/c.json\",\"sha256\":\"%064d\"}", extra, 0);
+    struct error err = ERROR_INIT;
+    struct lab lab = LAB_INIT;
+
+    put(*state, "store/l-layer.tar", "layer");
+    put(*state, "images/i.tar/c.json", "{}");
+    put_manifest(*state, extra);
+    if (lab_open(&lab, *state, &checked, &err) < 0)
+        fail_msg("%s", err.text);
+    lab_release(&lab);
+    put_manifest(*state, config);
+    assert_refused(*state, &checked, "images/i.tar/c.json has SHA-256");
+    free(extra);
+    free(config);
+}
+
 static void test_strange_files(void **state)
 {
     char *extra = str_printf(",{\"path\":\"pipe\",\"sha256\":\"%064d\"}", 0);
@@ -337,6 +362,7 @@ int main(void)
         LAB_TEST(test_not_a_lab),
         LAB_TEST(test_missing_parts),
         LAB_TEST(test_digests),
+        LAB_TEST(test_layers_are_left_to_extraction),
         LAB_TEST(test_strange_files),
         LAB_TEST(test_links_that_leave),
         LAB_TEST(test_bad_metadata),

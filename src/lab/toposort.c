@@ -1,4 +1,4 @@
-#include "lab/graph.h"
+#include "lab/toposort.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-static bool list_grow(struct graph_list *l)
+static bool list_grow(struct toposort_list *l)
 {
     size_t cap = l->cap ? l->cap * 2 : 16;
     size_t *p;
@@ -26,44 +26,44 @@ static bool list_grow(struct graph_list *l)
     return true;
 }
 
-void graph_list_add(struct graph_list *l, size_t value)
+void toposort_list_add(struct toposort_list *l, size_t value)
 {
     if (list_grow(l))
         l->items[l->n++] = value;
 }
 
-int graph_compare(const void *a, const void *b)
+int toposort_compare(const void *a, const void *b)
 {
     size_t x = *(const size_t *)a, y = *(const size_t *)b;
 
     return x < y ? -1 : x > y;
 }
 
-void graph_list_unique(struct graph_list *l, size_t start)
+void toposort_list_unique(struct toposort_list *l, size_t start)
 {
     size_t kept = start;
 
     if (l->failed || l->n <= start)
         return;
-    qsort(l->items + start, l->n - start, sizeof(*l->items), graph_compare);
+    qsort(l->items + start, l->n - start, sizeof(*l->items), toposort_compare);
     for (size_t i = start; i < l->n; i++)
         if (kept == start || l->items[kept - 1] != l->items[i])
             l->items[kept++] = l->items[i];
     l->n = kept;
 }
 
-int graph_list_check(struct graph_list *l, struct error *err)
+int toposort_list_check(struct toposort_list *l, struct error *err)
 {
     return list_grow(l) ? 0 : error_oom(err);
 }
 
-void graph_list_release(struct graph_list *l)
+void toposort_list_release(struct toposort_list *l)
 {
     free(l->items);
-    *l = (struct graph_list){0};
+    *l = (struct toposort_list){0};
 }
 
-int graph_init(struct graph *g, size_t n_nodes)
+int toposort_init(struct toposort *g, size_t n_nodes)
 {
     g->n_nodes = n_nodes;
     g->visited = calloc(n_nodes + 1, sizeof(*g->visited));
@@ -72,16 +72,16 @@ int graph_init(struct graph *g, size_t n_nodes)
     return g->visited && g->first && g->last ? 0 : -1;
 }
 
-void graph_release(struct graph *g)
+void toposort_release(struct toposort *g)
 {
     free(g->visited);
     free(g->first);
     free(g->last);
-    graph_list_release(&g->edges);
-    *g = (struct graph){0};
+    toposort_list_release(&g->edges);
+    *g = (struct toposort){0};
 }
 
-bool graph_visit(struct graph *g, size_t node)
+bool toposort_visit(struct toposort *g, size_t node)
 {
     if (g->visited[node])
         return false;
@@ -89,12 +89,12 @@ bool graph_visit(struct graph *g, size_t node)
     return true;
 }
 
-void graph_begin(struct graph *g, size_t node)
+void toposort_begin(struct toposort *g, size_t node)
 {
     g->first[node] = g->edges.n;
 }
 
-void graph_end(struct graph *g, size_t node)
+void toposort_end(struct toposort *g, size_t node)
 {
     g->last[node] = g->edges.n;
 }
@@ -105,7 +105,7 @@ struct sorting {
     size_t *start; /* of a node's waiters in waiters; n_nodes + 1 entries */
     size_t *waiters;
     size_t *waits;
-    struct graph_list heap; /* the lowest number on top */
+    struct toposort_list heap; /* the lowest number on top */
 };
 
 static void sorting_release(struct sorting *s)
@@ -113,14 +113,14 @@ static void sorting_release(struct sorting *s)
     free(s->start);
     free(s->waiters);
     free(s->waits);
-    graph_list_release(&s->heap);
+    toposort_list_release(&s->heap);
 }
 
-static void heap_push(struct graph_list *h, size_t value)
+static void heap_push(struct toposort_list *h, size_t value)
 {
     size_t i = h->n, up;
 
-    graph_list_add(h, value);
+    toposort_list_add(h, value);
     if (h->failed)
         return;
     for (; i > 0; i = up) {
@@ -132,7 +132,7 @@ static void heap_push(struct graph_list *h, size_t value)
     h->items[i] = value;
 }
 
-static size_t heap_pop(struct graph_list *h)
+static size_t heap_pop(struct toposort_list *h)
 {
     size_t top = h->items[0], value = h->items[--h->n], i = 0, child;
 
@@ -148,7 +148,7 @@ static size_t heap_pop(struct graph_list *h)
 }
 
 /* Reverses the edges by counting and fills the heap. */
-static int prepare(const struct graph *g, struct sorting *s)
+static int prepare(const struct toposort *g, struct sorting *s)
 {
     _cleanup_free_ size_t *next = calloc(g->n_nodes + 1, sizeof(*next));
 
@@ -175,8 +175,8 @@ static int prepare(const struct graph *g, struct sorting *s)
 
 /* Every node that still waits has one to wait for among those, so a walk along them
  * comes back to where it was: that is the cycle. */
-static void find_cycle(const struct graph *g, const struct sorting *s,
-                       struct graph_list *cycle)
+static void find_cycle(const struct toposort *g, const struct sorting *s,
+                       struct toposort_list *cycle)
 {
     _cleanup_free_ size_t *seen = calloc(g->n_nodes + 1, sizeof(*seen));
     size_t v = 0, at;
@@ -188,7 +188,7 @@ static void find_cycle(const struct graph *g, const struct sorting *s,
     while (v < g->n_nodes && s->waits[v] == 0)
         v++;
     while (v < g->n_nodes && seen[v] == 0) {
-        graph_list_add(cycle, v);
+        toposort_list_add(cycle, v);
         seen[v] = cycle->n;
         for (at = g->first[v]; at < g->last[v]; at++)
             if (s->waits[g->edges.items[at]] > 0)
@@ -202,8 +202,8 @@ static void find_cycle(const struct graph *g, const struct sorting *s,
     cycle->n -= at;
 }
 
-int graph_sort(const struct graph *g, struct graph_list *sorted,
-               struct graph_list *cycle, struct error *err)
+int toposort_sort(const struct toposort *g, struct toposort_list *sorted,
+                  struct toposort_list *cycle, struct error *err)
 {
     _cleanup_(sorting_release) struct sorting s = {0};
     size_t visited = 0;
@@ -215,14 +215,14 @@ int graph_sort(const struct graph *g, struct graph_list *sorted,
     while (s.heap.n > 0 && !s.heap.failed) {
         size_t v = heap_pop(&s.heap);
 
-        graph_list_add(sorted, v);
+        toposort_list_add(sorted, v);
         for (size_t i = s.start[v]; i < s.start[v + 1]; i++)
             if (--s.waits[s.waiters[i]] == 0)
                 heap_push(&s.heap, s.waiters[i]);
     }
-    if (s.heap.failed || graph_list_check(sorted, err) < 0)
+    if (s.heap.failed || toposort_list_check(sorted, err) < 0)
         return error_oom(err);
     if (sorted->n < visited)
         find_cycle(g, &s, cycle);
-    return graph_list_check(cycle, err);
+    return toposort_list_check(cycle, err);
 }
