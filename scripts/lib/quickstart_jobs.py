@@ -61,7 +61,7 @@ def result_of(base, job, name, expected):
             return "%s: %s" % (file, " ".join(text))
     if expected == "cancelled":
         return "cancelled while it slept"
-    return (read(base, "outputs", job, "repx", "stderr.log").split("\n") + [""])[-2]
+    return ([""] + read(base, "outputs", job, "repx", "stderr.log").splitlines())[-1]
 
 
 def as_expected(expected, slurm, marker):

@@ -294,7 +294,10 @@ static int run(const struct job *j, const sigset_t *all)
             if (reap(j, &status))
                 break;
         } else if (sig == INIT_FORWARD_SIGNAL && info.si_code == SI_QUEUE) {
-            kill(j->terminal ? j->pid : -j->pid, info.si_value.sival_int);
+            int wanted = info.si_value.sival_int;
+            bool alone = j->terminal || init_signal_is_private(wanted);
+
+            kill(alone ? j->pid : -j->pid, wanted);
         }
     }
     tell_exit(j, status);

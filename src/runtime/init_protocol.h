@@ -4,6 +4,7 @@
 #define REPX_RUNTIME_INIT_PROTOCOL_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define INIT_PROTOCOL_MAGIC 0x52505831u /* "RPX1" */
@@ -30,6 +31,14 @@ enum init_stage {
 #define INIT_PROBE_ARG "--probe"
 #define INIT_MODE_JOB "job"           /* a session of its own */
 #define INIT_MODE_TERMINAL "terminal" /* keeps the caller's terminal */
+
+/* SIGUSR1 and SIGUSR2 are for the command itself: what it has started may know no such
+ * signal and would die of it, as a solver below a script that traps Slurm's early
+ * warning. Every other signal is for the command's process group. */
+static inline bool init_signal_is_private(int sig)
+{
+    return sig == SIGUSR1 || sig == SIGUSR2;
+}
 
 /* A signal for the command is queued to init as this one, with the wanted number as its
  * value. All others are ignored: what the terminal or Slurm sends to every process

@@ -140,10 +140,9 @@ static void send_through_init(const struct supervision *s, int sig)
 /* The number cannot be a stranger's: the process is a child that is not reaped yet. */
 static void send_native(const struct supervision *s, int sig)
 {
-    if (s->opts->interactive)
-        kill(s->pid, sig);
-    else
-        kill(-s->pid, sig);
+    bool alone = s->opts->interactive || init_signal_is_private(sig);
+
+    kill(alone ? s->pid : -s->pid, sig);
 }
 
 static void arm_grace(const struct supervision *s)

@@ -18,7 +18,7 @@ setup() {
 
 # in_node COMMAND...: as root on the node, where its disk is visible.
 in_node() {
-    srun -n1 -N1 "$@"
+    srun -Q -n1 -N1 "$@"
 }
 
 @test "two users on a node at once, each with a store of its own" {
