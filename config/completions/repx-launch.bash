@@ -97,7 +97,7 @@ _repx_launch()
         mapfile -t COMPREPLY < <(compgen -W ' --lab --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --jobs --rerun --grace --no-verify-lab --unit --json --verbose --quiet --help' -- "$cur")
         ;;
     'exec')
-        mapfile -t COMPREPLY < <(compgen -W ' --lab --image --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --no-verify-lab --unit --json --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --lab --image --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --json --verbose --quiet --help' -- "$cur")
         ;;
     'debug-run')
         mapfile -t COMPREPLY < <(compgen -W ' --lab --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --no-verify-lab --unit --json --verbose --quiet --help' -- "$cur")
@@ -106,13 +106,13 @@ _repx_launch()
         mapfile -t COMPREPLY < <(compgen -W ' --lab --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --no-verify-lab --unit --json --verbose --quiet --help' -- "$cur")
         ;;
     'list')
-        mapfile -t COMPREPLY < <(compgen -W ' --lab --target --config --base-path --node-local-path --no-verify-lab --unit --json --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --lab --target --config --base-path --node-local-path --no-verify-lab --json --verbose --quiet --help' -- "$cur")
         ;;
     'image inspect')
-        mapfile -t COMPREPLY < <(compgen -W ' --lab --image --target --config --base-path --node-local-path --no-verify-lab --unit --json --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --lab --image --target --config --base-path --node-local-path --json --verbose --quiet --help' -- "$cur")
         ;;
     'image prepare')
-        mapfile -t COMPREPLY < <(compgen -W ' --lab --image --target --config --base-path --node-local-path --no-verify-lab --unit --json --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --lab --image --target --config --base-path --node-local-path --json --verbose --quiet --help' -- "$cur")
         ;;
     'cache list')
         mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --json --verbose --quiet --help' -- "$cur")

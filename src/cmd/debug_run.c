@@ -31,7 +31,7 @@ static int debug_main(const struct request *req, char *const *env, int *exit_cod
 
 const struct command cmd_debug_run = {
     .name = "debug-run",
-    .options = FOR_LAUNCH | FOR_LAB | FOR_CONFIG,
+    .options = FOR_LAUNCH | FOR_LAB | FOR_JOB | FOR_CONFIG,
     .synopsis = "JOB [--lab LAB] [OPTION...] [-- CMD ARG...]",
     .summary = "A shell in exactly the job's environment",
     .details =

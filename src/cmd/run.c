@@ -147,7 +147,7 @@ static int run_main(const struct request *req, char *const *env, int *exit_code,
 
 const struct command cmd_run = {
     .name = "run",
-    .options = FOR_RUN | FOR_LAUNCH | FOR_LAB | FOR_CONFIG,
+    .options = FOR_RUN | FOR_LAUNCH | FOR_LAB | FOR_JOB | FOR_CONFIG,
     .synopsis = "JOB|RUN... [--lab LAB] [OPTION...]",
     .summary = "Run jobs of a lab here, producers before consumers",
     .details =

@@ -38,7 +38,8 @@ static int node_argv(const struct graph *g, const struct graph_node *n,
     _cleanup_free_ char *unit = unit_text(&u);
 
     strv_addl(argv, "repx-launch", "run", NULL);
-    request_to_argv(g->s->request, FOR_RUN | FOR_LAUNCH | FOR_LAB | FOR_CONFIG, argv);
+    request_to_argv(g->s->request,
+                    FOR_RUN | FOR_LAUNCH | FOR_LAB | FOR_JOB | FOR_CONFIG, argv);
     /* last ones count: the lab as it was resolved and verified, this one unit */
     strv_addf(argv, "--lab=%s", g->lab->path);
     strv_addl(argv, "--no-verify-lab", "--quiet", NULL);
@@ -90,6 +91,13 @@ static void node_name(const struct graph *g, const struct graph_node *n,
         buf_addf(out, " (%s)", unit);
 }
 
+static bool has_log(const char *repx_dir)
+{
+    _cleanup_free_ char *path = str_printf("%s/stderr.log", repx_dir);
+
+    return path && access(path, F_OK) == 0;
+}
+
 static void log_end(const struct graph *g, const struct graph_node *n, int wait_status)
 {
     const struct unit u = {.kind = n->kind, .branch = n->branch, .step = n->step};
@@ -102,7 +110,8 @@ static void log_end(const struct graph *g, const struct graph_node *n, int wait_
     buf_addc(&text, ' ');
     classify_describe(wait_status, &text);
     buf_addf(&text, " after %.1f s", seconds);
-    if (wait_status != 0 && dir)
+    /* a unit that could not start has said why, and has no logs */
+    if (wait_status != 0 && dir && has_log(dir))
         buf_addf(&text, "; its logs are in %s", dir);
     log_info("%s", buf_str(&text));
 }

@@ -18,9 +18,11 @@ enum {
     FOR_RUN = 1 << 0,    /* run */
     FOR_EXEC = 1 << 1,   /* exec, image, and plan without a job */
     FOR_LAUNCH = 1 << 2, /* run, exec, debug-run, plan */
-    FOR_LAB = 1 << 3,    /* run, debug-run, plan, list */
+    FOR_LAB = 1 << 3,    /* everything that may look into a lab */
     FOR_CONFIG = 1 << 4, /* everything that looks at the configuration */
     FOR_ALL = 1 << 5,
+    FOR_JOB = 1 << 6,  /* run, debug-run, plan: what runs one job or phase */
+    FOR_LIST = 1 << 7, /* list */
 };
 
 enum request_type {
