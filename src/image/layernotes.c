@@ -42,28 +42,35 @@ int layernotes_write(struct layernotes *n, int dirfd, struct error *err)
     return atomicfile_write(dirfd, NOTES_FILE, text.data, text.len, 0600, false, err);
 }
 
+/* The string at p with its NUL inside the text: the byte behind it, NULL when p is the
+ * end. */
+static const char *take(struct strv *v, const char *p, const char *end)
+{
+    if (p >= end)
+        return NULL;
+    strv_add(v, p);
+    return p + strlen(p) + 1;
+}
+
 static int parse(struct layernotes *n, const struct buf *text, struct error *err)
 {
     const char *p = text->data, *end = text->data + text->len;
 
-    while (p < end) {
+    if (end[-1] != '\0')
+        p = NULL;
+    while (p && p < end) {
         char kind = *p++;
 
         if (kind == 'd')
-            strv_add(&n->implied, p);
+            p = take(&n->implied, p, end);
         else if (kind == 'l')
-            strv_add(&n->links, p);
+            p = take(&n->links, p, end);
         else
-            break;
-        p += strlen(p) + 1;
-        if (kind != 'l')
-            continue;
-        if (p >= end)
-            break;
-        strv_add(&n->links, p);
-        p += strlen(p) + 1;
+            p = NULL;
+        if (p && kind == 'l')
+            p = take(&n->links, p, end);
     }
-    if (p != end)
+    if (!p)
         return error_fail(err,
                           "the notes of an extracted layer are damaged; remove the "
                           "layer from the store");
