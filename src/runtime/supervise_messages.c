@@ -154,14 +154,16 @@ static int explain_exec_failure(const struct supervision *s, struct error *err)
 static int explain_no_sandbox(const struct supervision *s, int bwrap_status,
                               struct error *err)
 {
-    bool by_signal = WIFSIGNALED(bwrap_status);
-
     if (s->result->signalled)
         return error_fail(err, "cancelled by %s before the job started",
                           supervise_signal_name(s->result->signalled));
-    error_fail(err, "bwrap could not make the sandbox for '%s' (%s %d)",
-               command_name(s), by_signal ? "signal" : "exit code",
-               by_signal ? WTERMSIG(bwrap_status) : WEXITSTATUS(bwrap_status));
+    if (WIFSIGNALED(bwrap_status)) {
+        error_fail(err, "the sandbox of '%s' was killed while it was made (signal %d)",
+                   command_name(s), WTERMSIG(bwrap_status));
+        return error_hint(err, "the node may be out of memory; see the kernel log");
+    }
+    error_fail(err, "bwrap could not make the sandbox for '%s' (exit code %d)",
+               command_name(s), WEXITSTATUS(bwrap_status));
     return error_hint(err,
                       "its own message is on the job's standard error (stderr.log); "
                       "'repx-launch doctor' checks this node");

@@ -231,7 +231,9 @@ static void test_killed_launcher_leaves_nothing(void **state)
  */
 static void test_killed_sandbox_is_told(void **state)
 {
-    struct launch l = launch_of("bwrap", 0, SH("echo ready; exec sleep 1000"));
+    struct launch l = launch_of(
+        "bwrap", 0,
+        SH("trap 'echo again' USR1; echo ready; while :; do sleep 1000 & wait; done"));
     char path[64], line[64] = "";
     struct running r;
     struct outcome o;
@@ -239,6 +241,9 @@ static void test_killed_sandbox_is_told(void **state)
 
     launch_start(&r, &l);
     wait_for_output(&r, "ready\n");
+    /* init passes signals on once it has told that the job runs */
+    kill(r.pid, SIGUSR1);
+    wait_for_output(&r, "again\n");
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)r.pid, (int)r.pid);
     f = fopen(path, "r");
     assert_non_null(f);
