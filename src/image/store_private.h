@@ -9,6 +9,7 @@
 #include "image/image.h"
 #include "image/progress.h"
 #include "image/store.h"
+#include "image/store_tmp.h"
 #include "sys/lockfile.h"
 
 struct source;
@@ -17,29 +18,6 @@ struct source;
 #define STORE_USED "used"
 #define STORE_TREE "tree"
 #define STORE_ROOT "root"
-
-/* ---- store_tmp: directories that are being written ---- */
-struct store_tmp {
-    char name[256];
-    int fd; /* of the directory */
-    struct lockfile owner;
-};
-
-#define STORE_TMP_INIT                                                                 \
-    {                                                                                  \
-        "", -1, LOCKFILE_INIT                                                          \
-    }
-
-int store_tmp_new(struct store *s, struct store_tmp *t, struct error *err);
-/* Renames the directory to hex below dirfd (what is left there without a record is
- * removed first; the caller holds the lock) and lets go of it. */
-int store_tmp_publish(struct store *s, struct store_tmp *t, int dirfd, const char *hex,
-                      struct error *err);
-/* Removes the directory; nothing after a publish. Never fails visibly: what cannot be
- * removed is swept later. */
-void store_tmp_discard(struct store *s, struct store_tmp *t);
-/* Removes what dead processes left. */
-int store_tmp_sweep(struct store *s, struct error *err);
 
 /* ---- store_work: one image_prepare under way ---- */
 struct store_work {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "image/store_tmp.h"
 #include "plan/build.h"
 
 struct error;
@@ -32,8 +33,11 @@ int bindlist_add(struct bindlist *l, enum plan_mount_kind kind, enum plan_role r
 int bindlist_add_mount(struct bindlist *l, const char *text, struct error *err);
 
 /* The host's file system as the root of an impure sandbox (mount_host_paths), with the
- * /nix/store of host and image together. rootfs: the image's tree or NULL. */
-int bindlist_add_host_root(struct bindlist *l, const char *rootfs, struct error *err);
+ * /nix/store of host and image together. rootfs: the image's tree or NULL. When both
+ * have a store, farm becomes a directory of the node-local store that has to live as
+ * long as the sandbox. */
+int bindlist_add_host_root(struct bindlist *l, const char *rootfs, struct store *store,
+                           struct store_tmp *farm, struct error *err);
 
 /* An artifact: path is below base/outputs/. A link that leaves its producer's out is
  * not followed on the host; it is made again inside, so that it can only reach what the

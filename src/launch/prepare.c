@@ -18,6 +18,8 @@
 
 void launch_release(struct launch *l)
 {
+    if (l->farm.fd >= 0)
+        store_tmp_discard(&l->session->store, &l->farm);
     plan_release(&l->plan);
     rootview_release(&l->view);
     image_rootfs_release(&l->rootfs);
@@ -227,7 +229,9 @@ static int isolated_input(struct launch *l, struct session *s, struct plan_parts
 {
     in->host_root = s->settled.mount_host_paths;
     if (in->host_root) {
-        if (bindlist_add_host_root(&parts->root, l->rootfs.path, err) < 0)
+        l->session = s;
+        if (bindlist_add_host_root(&parts->root, l->rootfs.path, &s->store, &l->farm,
+                                   err) < 0)
             return -1;
         in->root_binds = parts->root.items;
         in->n_root_binds = parts->root.n;
@@ -271,7 +275,7 @@ static int build(struct launch *l, struct session *s, const struct launch_spec *
         .path_prefix = spec->path_prefix,
         .cwd = choose_cwd(l, s, spec),
         .argv = spec->argv,
-        .network_host = s->settled.network_host || s->settled.mount_host_paths,
+        .network_host = s->settled.network_host,
         .impure = isolated &&
                   (s->settled.mount_host_paths || s->settled.mount_paths.count > 0),
         .interactive = spec->interactive,
@@ -288,8 +292,7 @@ static int build(struct launch *l, struct session *s, const struct launch_spec *
         return -1;
     if (in.impure)
         log_warn("impure: the job sees %s; use this for development only",
-                 in.host_root ? "the host's file system and network"
-                              : "paths of the host");
+                 in.host_root ? "the host's file system" : "paths of the host");
     return plan_build(&l->plan, &in, err);
 }
 

@@ -32,12 +32,14 @@ struct launch {
     char *runtime_version;
     struct rootview view;
     struct plan plan;
-    uint64_t setup_ns; /* from launch_plan to the start of the command */
+    struct session *session; /* whose store the farm is in */
+    struct store_tmp farm;   /* /nix/store of host and image, impure mode only */
+    uint64_t setup_ns;       /* from launch_plan to the start of the command */
 };
 
 #define LAUNCH_INIT                                                                    \
     {                                                                                  \
-        .image = IMAGE_INIT, .rootfs = IMAGE_ROOTFS_INIT                               \
+        .image = IMAGE_INIT, .rootfs = IMAGE_ROOTFS_INIT, .farm = STORE_TMP_INIT       \
     }
 
 void launch_release(struct launch *l);
