@@ -28,17 +28,18 @@ sandbox() {
 
 @test "CMD is an unprivileged user with SLURM_CONF, and srun works" {
     run sandbox run --dir "$scratch/s" --nodes 3 -- \
-        sh -c 'id -un; srun -N3 -n3 sh -c "echo \$SLURMD_NODENAME" | sort'
+        sh -c 'id -un; srun -Q -N3 -n3 sh -c "echo \$SLURMD_NODENAME" | sort'
     [[ $status -eq 0 && $output == $'repx-sandbox\nn1\nn2\nn3' ]]
 }
 
 @test "each node has a disk of its own at the same path" {
     # shellcheck disable=SC2016 # for the inner shell
     run sandbox run --dir "$scratch/s" -- sh -c '
-        srun -w n1 touch "$REPX_SANDBOX_LOCAL/of-n1"
-        srun -w n1 ls "$REPX_SANDBOX_LOCAL"
-        srun -w n2 ls "$REPX_SANDBOX_LOCAL"
+        srun -Q -w n1 touch "$REPX_SANDBOX_LOCAL/of-n1"
+        srun -Q -w n1 ls "$REPX_SANDBOX_LOCAL"
+        srun -Q -w n2 ls "$REPX_SANDBOX_LOCAL"
         ls "$REPX_SANDBOX_LOCAL"'
+    echo "$output"
     [[ $status -eq 0 && $output == of-n1 ]]
 }
 
