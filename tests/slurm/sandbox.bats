@@ -49,7 +49,7 @@ sandbox() {
 }
 
 @test "down ends jobs that ignore SIGTERM and daemons that jobs left behind" {
-    sandbox up --dir "$scratch/s" >/dev/null
+    sandbox up --dir "$scratch/s" --watch $$ >/dev/null
     sandbox exec --dir "$scratch/s" -- sbatch -o /dev/null \
         --wrap 'trap "" TERM; while :; do sleep 1; done'
     # shellcheck disable=SC2016 # for the inner shell
