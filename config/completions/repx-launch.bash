@@ -16,7 +16,7 @@ _repx_launch()
         cur=
     fi
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W '--help --version run exec debug-run plan list image cache config version' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W '--help --version run exec debug-run plan list image cache config doctor version' -- "$cur")
         return 0
     fi
     case $command in
@@ -118,6 +118,9 @@ _repx_launch()
         mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --json --verbose --quiet --help' -- "$cur")
         ;;
     'config')
+        mapfile -t COMPREPLY < <(compgen -W ' --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --json --verbose --quiet --help' -- "$cur")
+        ;;
+    'doctor')
         mapfile -t COMPREPLY < <(compgen -W ' --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --json --verbose --quiet --help' -- "$cur")
         ;;
     'version')

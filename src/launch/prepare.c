@@ -312,13 +312,14 @@ int launch_plan(struct launch *l, struct session *s, const struct launch_spec *s
 int launch_command_text(struct launch *l, struct session *s, struct buf *out,
                         struct error *err)
 {
-    struct runtime_command cmd = RUNTIME_COMMAND_INIT;
-    int r = l->backend->command(&l->plan, &s->tools, &cmd, err);
+    _cleanup_strv_ struct strv argv = STRV_INIT;
 
-    if (r == 0)
-        quote_shell_argv(out, strv_argv(&cmd.argv));
-    runtime_command_release(&cmd);
-    return r;
+    if (!l->backend->describe)
+        strv_extend(&argv, strv_argv(&l->plan.argv));
+    else if (l->backend->describe(&l->plan, &s->tools, &argv, err) < 0)
+        return -1;
+    quote_shell_argv(out, strv_argv(&argv));
+    return strv_check(&argv, err);
 }
 
 int launch_run(struct launch *l, struct session *s,

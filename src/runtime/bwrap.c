@@ -162,7 +162,7 @@ static int open_init(const struct runtime_tools *tools, struct error *err)
 
     if (!tools->bwrap || !tools->init)
         return error_fail(err, "bwrap or repx-sandbox-init is missing; "
-                               "'repx-launch doctor' tells where they are looked for");
+                               "'repx-launch doctor' tells what to install");
     fd = pathfd_open_user(tools->init, O_PATH | O_CLOEXEC, err);
     if (fd < 0)
         return error_context(err, "the sandbox's init");
@@ -203,6 +203,34 @@ static int bwrap_command(const struct plan *plan, const struct runtime_tools *to
     return strv_check(&out->argv, err);
 }
 
+/* The same sandbox from a terminal: data files from descriptor 9 and up, and bwrap's
+ * own init instead of ours. */
+static int bwrap_describe(const struct plan *plan, const struct runtime_tools *tools,
+                          struct strv *out, struct error *err)
+{
+    _cleanup_free_ int *data = calloc(plan->n_mounts + 1, sizeof(*data));
+    _cleanup_strv_ struct strv options = STRV_INIT;
+
+    if (!data)
+        return error_oom(err);
+    for (size_t i = 0; i < plan->n_mounts; i++)
+        data[i] = 9 + (int)i;
+    if (bwrap_options(plan, data, 2, &options, err) < 0)
+        return -1;
+    strv_add(out, tools->bwrap ? tools->bwrap : "bwrap");
+    for (size_t i = 0; i < options.count; i++) {
+        const char *option = options.items[i];
+
+        if (strcmp(option, "--info-fd") == 0)
+            i++;
+        else if (strcmp(option, "--as-pid-1") != 0)
+            strv_add(out, option);
+    }
+    strv_add(out, "--");
+    strv_extend(out, strv_argv(&plan->argv));
+    return strv_check(out, err);
+}
+
 /* The first line of what bwrap --version prints. */
 static char *bwrap_version(const struct runtime_tools *tools)
 {
@@ -231,4 +259,5 @@ const struct runtime_backend backend_bwrap = {
     .probe = bwrap_probe,
     .version = bwrap_version,
     .command = bwrap_command,
+    .describe = bwrap_describe,
 };

@@ -54,6 +54,10 @@ struct runtime_backend {
     char *(*version)(const struct runtime_tools *tools);
     int (*command)(const struct plan *plan, const struct runtime_tools *tools,
                    struct runtime_command *out, struct error *err);
+    /* What command() will start, for people: complete and readable, without the
+     * descriptors of ours. NULL: the plan's own command is it. */
+    int (*describe)(const struct plan *plan, const struct runtime_tools *tools,
+                    struct strv *out, struct error *err);
 };
 
 /* NULL: unknown name. podman and docker have their row; until their backend lands its
