@@ -17,6 +17,7 @@
 struct build {
     struct store_work *w;
     struct lockfile *locks; /* shared, one a layer */
+    bool *extracted;        /* by this call, one a layer */
     struct source src;
     int spool; /* a compressed archive decompressed, -1 */
 };
@@ -72,7 +73,6 @@ static int open_source(struct build *b, struct error *err)
 static int ensure_layers(struct build *b, struct error *err)
 {
     struct store_work *w = b->w;
-    bool extracted = false;
     size_t i;
 
     if (store_layer_missing(w, &w->total, &w->needed, err) < 0)
@@ -82,7 +82,7 @@ static int ensure_layers(struct build *b, struct error *err)
     if (open_source(b, err) < 0)
         return -1;
     for (i = 0; i < w->image->n_layers; i++)
-        if (store_layer_ensure(w, &b->src, i, &b->locks[i], &extracted, err) < 0)
+        if (store_layer_ensure(w, &b->src, i, &b->locks[i], &b->extracted[i], err) < 0)
             return -1;
     return 0;
 }
@@ -194,24 +194,42 @@ static int build_rootfs(struct build *b, struct error *err)
     return rc;
 }
 
+/* The locks, and after a full disk also the layers that were good but only take space.
+ */
+static void let_go(struct build *b, bool full)
+{
+    const struct image *img = b->w->image;
+    size_t i;
+
+    for (i = 0; i < img->n_layers; i++)
+        lockfile_release(&b->locks[i]);
+    for (i = 0; full && i < img->n_layers; i++)
+        if (b->extracted[i])
+            store_layer_drop(b->w->store, &img->layers[i].diff_id);
+    free(b->locks);
+    free(b->extracted);
+    source_release(&b->src);
+    cleanup_closep(&b->spool);
+}
+
 int store_build(struct store_work *w, struct error *err)
 {
     struct build b = {.w = w, .src = SOURCE_INIT, .spool = -1};
-    size_t i;
+    size_t i, n = w->image->n_layers;
     int rc;
 
-    b.locks = calloc(w->image->n_layers, sizeof(*b.locks));
-    if (!b.locks)
+    b.locks = calloc(n, sizeof(*b.locks));
+    b.extracted = calloc(n, sizeof(*b.extracted));
+    if (!b.locks || !b.extracted) {
+        free(b.locks);
+        free(b.extracted);
         return error_oom(err);
-    for (i = 0; i < w->image->n_layers; i++)
+    }
+    for (i = 0; i < n; i++)
         b.locks[i].fd = -1;
     rc = ensure_layers(&b, err);
     if (rc == 0)
         rc = build_rootfs(&b, err);
-    for (i = 0; i < w->image->n_layers; i++)
-        lockfile_release(&b.locks[i]);
-    free(b.locks);
-    source_release(&b.src);
-    cleanup_closep(&b.spool);
+    let_go(&b, rc < 0 && (err->errnum == ENOSPC || err->errnum == EDQUOT));
     return rc;
 }

@@ -12,6 +12,7 @@
 #include "image/store_private.h"
 #include "image/treewriter.h"
 #include "image/unpack.h"
+#include "sys/pathfd.h"
 
 /* What programs and libraries shrink to with gzip; only an estimate for the space
  * check. */
@@ -186,6 +187,19 @@ int store_layer_ensure(struct store_work *w, struct source *src, size_t index,
         "layer %zu of %zu is removed from the store \"%s\" as soon as it is "
         "there; is another program cleaning it?",
         index + 1, w->image->n_layers, w->store->path);
+}
+
+void store_layer_drop(struct store *s, const struct digest *id)
+{
+    _cleanup_free_ char *name = str_printf("layer-%s.lock", id->hex);
+    struct lockfile lock = LOCKFILE_INIT;
+    struct error ignored = ERROR_INIT;
+
+    if (!name)
+        return;
+    if (lockfile_try(&lock, s->locks_fd, name, true, &ignored) == 0)
+        pathfd_remove_tree(s->layers_fd, id->hex, &ignored);
+    lockfile_release(&lock);
 }
 
 static int publish_learnt(struct store_work *w, struct store_tmp *tmp,

@@ -62,6 +62,9 @@ int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err
  * lock shared afterwards. *extracted: by this call. */
 int store_layer_ensure(struct store_work *w, struct source *src, size_t index,
                        struct lockfile *lock, bool *extracted, struct error *err);
+/* Takes a layer that this call has extracted out of the store again, unless somebody
+ * else uses it by now: a failed image must not fill a full disk. */
+void store_layer_drop(struct store *s, const struct digest *id);
 /* A rootfs tar, whose digest is learnt by reading it: extracts it, fills diff_id and
  * id, publishes it as a layer. */
 int store_layer_learn(struct store_work *w, struct error *err);

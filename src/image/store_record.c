@@ -16,7 +16,8 @@
 
 #define RECORD_VERSION 1
 
-static int write_record(int dirfd, json_t *record, bool durable, struct error *err)
+/* Not durable by itself: the caller's syncfs covers it with the tree. */
+static int write_record(int dirfd, json_t *record, struct error *err)
 {
     _cleanup_free_ char *text = NULL;
 
@@ -25,8 +26,7 @@ static int write_record(int dirfd, json_t *record, bool durable, struct error *e
     text = json_dumps(record, JSON_INDENT(2));
     if (!text)
         return error_oom(err);
-    return atomicfile_write(dirfd, STORE_RECORD, text, strlen(text), 0600, durable,
-                            err);
+    return atomicfile_write(dirfd, STORE_RECORD, text, strlen(text), 0600, false, err);
 }
 
 /* A name for people; JSON takes only UTF-8. */
@@ -49,7 +49,7 @@ int store_record_write_layer(int dirfd, const struct digest *id, const char *ima
                        "entries", (json_int_t)r->entries, "skipped",
                        (json_int_t)r->skipped, "created", (json_int_t)time(NULL),
                        "boot_id", boot ? boot : "", "durable", r->durable);
-    return write_record(dirfd, record, false, err);
+    return write_record(dirfd, record, err);
 }
 
 /* The record below dirfd; NULL without err when there is none that can be used. */
@@ -114,7 +114,7 @@ int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes
                   img->has_config ? img->config.hex : "", "layers", layers, "bytes",
                   (json_int_t)bytes, "created", (json_int_t)time(NULL), "host",
                   json_of_name(host ? host : ""));
-    return write_record(dirfd, record, true, err);
+    return write_record(dirfd, record, err);
 }
 
 int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err)

@@ -40,14 +40,13 @@ int store_space_check(struct store *s, uint64_t needed, struct error *err)
                          s->path);
     if (bytes >= needed + SPACE_MARGIN)
         return 0;
-    error_set(
-        err, ERROR_LAUNCHER, 0,
+    /* errnum stays 0: the numbers are told, store_space_explain has nothing to add. */
+    return error_fail(
+        err,
         "not enough space for the image in the store \"%s\": about %s are needed and "
         "%s are free; free some, or set node_local_path to a larger disk",
         s->path, human(a, sizeof(a), needed + SPACE_MARGIN),
         human(b, sizeof(b), bytes));
-    err->errnum = ENOSPC;
-    return -1;
 }
 
 int store_space_explain(struct store *s, uint64_t needed, struct error *err)

@@ -15,6 +15,8 @@
 #define NOTE_EVERY_NS ((uint64_t)200 * 1000 * 1000)
 #define POLL_FIRST_NS ((long)1 * 1000 * 1000)
 #define POLL_MAX_NS ((long)50 * 1000 * 1000)
+#define MB ((uint64_t)1000 * 1000)
+#define GB (1000 * MB)
 #define TELL_AFTER_NS ((uint64_t)1000 * 1000 * 1000)
 
 /* The holder's note: "<pid> <host> <done> <total> <image>". */
@@ -74,8 +76,8 @@ struct note {
     uint64_t done, total;
 };
 
-/* false: there is no note, or not (yet) a whole one. */
-static bool read_note(const struct lockfile *l, struct note *n)
+/* Leaves n empty when there is no note, or not (yet) a whole one. */
+static void read_note(const struct lockfile *l, struct note *n)
 {
     struct error ignored = ERROR_INIT;
     struct buf text = BUF_INIT;
@@ -85,10 +87,12 @@ static bool read_note(const struct lockfile *l, struct note *n)
     *n = (struct note){0};
     if (lockfile_note_read(l, &text, &ignored) < 0 || text.len == 0) {
         buf_release(&text);
-        return false;
+        return;
     }
     n->text = buf_steal(&text);
     p = n->text;
+    if (p)
+        p[strcspn(p, "\n")] = '\0';
     for (i = 0; p && i < array_size(fields); i++) {
         fields[i] = i + 1 < array_size(fields) ? strsep(&p, " ") : p;
         if (!fields[i])
@@ -96,34 +100,36 @@ static bool read_note(const struct lockfile *l, struct note *n)
     }
     if (i < array_size(fields) || !parse_u64(fields[2], &n->done) ||
         !parse_u64(fields[3], &n->total))
-        return false;
+        return;
     n->pid = fields[0];
     n->host = fields[1];
     n->image = fields[4];
-    n->text[strcspn(n->text, "\n")] = '\0';
-    return true;
+}
+
+static void tell_once(struct store_work *w, const struct note *n)
+{
+    bool big = n->total >= GB;
+    double unit = (double)(big ? GB : MB);
+
+    if (!n->image)
+        log_info("waiting for another process that works on \"%s\"",
+                 w->image->reference);
+    else
+        log_info("waiting for process %s on %s to extract \"%s\" (%.1f of %.1f %s)",
+                 n->pid, n->host, n->image, (double)n->done / unit,
+                 (double)n->total / unit, big ? "GB" : "MB");
 }
 
 static void tell(struct store_work *w, const struct lockfile *l, uint64_t waited,
                  bool *told)
 {
-    const double gb = 1e9;
     struct note n;
 
-    if (read_note(l, &n)) {
-        progress_update(w->user, "wait", n.done, n.total);
-        if (!*told && waited >= TELL_AFTER_NS) {
-            log_info("waiting for process %s on %s to extract \"%s\" (%.1f of %.1f GB)",
-                     n.pid, n.host, n.image, (double)n.done / gb, (double)n.total / gb);
-            *told = true;
-        }
-    } else {
-        progress_update(w->user, "wait", 0, 0);
-        if (!*told && waited >= TELL_AFTER_NS) {
-            log_info("waiting for another process that works on \"%s\"",
-                     w->image->reference);
-            *told = true;
-        }
+    read_note(l, &n);
+    progress_update(w->user, "wait", n.done, n.total);
+    if (!*told && waited >= TELL_AFTER_NS) {
+        tell_once(w, &n);
+        *told = true;
     }
     free(n.text);
 }
