@@ -39,26 +39,23 @@ all_gone() {
     all_gone
 }
 
-@test "quickstart, interrupted while jobs run: nothing is left" {
+# interrupted SIGNAL CODE TEXT: it gets the signal once it has printed TEXT.
+interrupted() {
     local pid status=0
     TMPDIR=$scratch env --default-signal=INT "$SCRIPTS/quickstart" --build-dir "$BUILD" \
         >"$scratch/out" 2>&1 3>&- &
     pid=$!
-    SHARED=$scratch await 60 grep -q '^==> Jobs' "$scratch/out"
-    kill -INT "$pid"
+    SHARED=$scratch await 60 grep -q "$3" "$scratch/out"
+    kill -s "$1" "$pid"
     wait "$pid" || status=$?
-    [[ $status -eq 130 ]] || { cat "$scratch/out"; return 1; }
+    [[ $status -eq $2 ]] || { cat "$scratch/out"; return 1; }
     all_gone
 }
 
+@test "quickstart, interrupted while jobs run: nothing is left" {
+    interrupted INT 130 '^==> Jobs'
+}
+
 @test "quickstart, interrupted while it starts: nothing is left" {
-    local pid status=0
-    TMPDIR=$scratch env --default-signal=INT "$SCRIPTS/quickstart" --build-dir "$BUILD" \
-        >"$scratch/out" 2>&1 3>&- &
-    pid=$!
-    SHARED=$scratch await 60 grep -q '^==> A Slurm' "$scratch/out"
-    kill -TERM "$pid"
-    wait "$pid" || status=$?
-    [[ $status -eq 143 ]] || { cat "$scratch/out"; return 1; }
-    all_gone
+    interrupted TERM 143 '^==> A Slurm'
 }
