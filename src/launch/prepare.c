@@ -276,6 +276,7 @@ static int build(struct launch *l, struct session *s, const struct launch_spec *
         .cwd = choose_cwd(l, s, spec),
         .argv = spec->argv,
         .network_host = s->settled.network_host,
+        .caller_is_root = s->user.uid == 0,
         .impure = isolated &&
                   (s->settled.mount_host_paths || s->settled.mount_paths.count > 0),
         .interactive = spec->interactive,

@@ -43,6 +43,7 @@ struct plan_input {
     const char *cwd;
     char *const *argv;
     bool network_host;
+    bool caller_is_root; /* may write to /proc/sys, even without any capability */
     bool impure;
     bool interactive;
 };

@@ -188,13 +188,29 @@ static int add_root(struct plan *out, const struct plan_input *in, struct error 
                           err);
 }
 
+/* sysctl lets root write by uid alone, and most settings are the whole machine's:
+ * core_pattern names a program that the kernel runs on the host. bwrap seals /proc/sys
+ * when access(2) calls the directory writable, which it never does. Others keep a /proc
+ * without mounts in it: with one, the kernel refuses a proc of their own to nested
+ * sandboxes. */
+static int add_proc(struct plan *out, const struct plan_input *in, struct error *err)
+{
+    const enum plan_role role = PLAN_ROLE_SYSTEM;
+
+    if (plan_add_mount(out, PLAN_MOUNT_PROC, role, NULL, "/proc", err) < 0)
+        return -1;
+    if (!in->caller_is_root)
+        return 0;
+    return plan_add_mount(out, PLAN_MOUNT_BIND_RO, role, "/proc/sys", "/proc/sys", err);
+}
+
 /* With the host's file system its own /dev and /tmp belong to it. /dev/shm is a tmpfs
  * of its own, because /dev becomes read-only and POSIX shared memory must work. */
 static int add_system(struct plan *out, const struct plan_input *in, struct error *err)
 {
     const enum plan_role role = PLAN_ROLE_SYSTEM;
 
-    if (plan_add_mount(out, PLAN_MOUNT_PROC, role, NULL, "/proc", err) < 0)
+    if (add_proc(out, in, err) < 0)
         return -1;
     if (in->host_root)
         return plan_add_mount(out, PLAN_MOUNT_BIND_DEV, role, "/dev", "/dev", err);

@@ -81,6 +81,26 @@ static void test_golden_native(void **state)
     check_golden(&in, "native");
 }
 
+/* Right above /proc, and only for root. */
+static void test_root_cannot_write_to_sysctl(void **state)
+{
+    struct plan_input in = case_pure();
+    struct plan p = build(&in);
+    size_t proc = 0, n = p.n_mounts;
+
+    while (p.mounts[proc].kind != PLAN_MOUNT_PROC)
+        proc++;
+    assert_string_not_equal(p.mounts[proc + 1].dest, "/proc/sys");
+    plan_release(&p);
+    in.caller_is_root = true;
+    p = build(&in);
+    assert_int_equal(p.n_mounts, n + 1);
+    assert_int_equal(p.mounts[proc + 1].kind, PLAN_MOUNT_BIND_RO);
+    assert_string_equal(p.mounts[proc + 1].source, "/proc/sys");
+    assert_string_equal(p.mounts[proc + 1].dest, "/proc/sys");
+    plan_release(&p);
+}
+
 static const char *env_of(const struct plan *p, const char *name)
 {
     return strv_env_get(strv_argv(&p->env), name);
@@ -239,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_golden_opened_image),
         cmocka_unit_test(test_golden_host_root),
         cmocka_unit_test(test_golden_native),
+        cmocka_unit_test(test_root_cannot_write_to_sysctl),
         cmocka_unit_test(test_environment_of_a_sandbox),
         cmocka_unit_test(test_nameless_env_is_a_usage_error),
         cmocka_unit_test(test_bad_requests),
