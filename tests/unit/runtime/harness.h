@@ -50,7 +50,8 @@ struct running {
     struct buf output;
 };
 
-static char root[64]; /* an image: busybox and some odd files */
+static char root[64];      /* an image: busybox and some odd files */
+static char init_copy[80]; /* beside it: the build may be where only root can look */
 
 static inline void write_file(const char *name, const char *text, mode_t mode)
 {
@@ -65,9 +66,9 @@ static inline void write_file(const char *name, const char *text, mode_t mode)
     assert_int_equal(chmod(path, mode), 0);
 }
 
-static inline void copy_busybox(const char *to)
+static inline void copy_program(const char *from, const char *to)
 {
-    int in = open("/bin/busybox", O_RDONLY | O_CLOEXEC);
+    int in = open(from, O_RDONLY | O_CLOEXEC);
     int out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
     char chunk[65536];
     ssize_t n;
@@ -97,7 +98,9 @@ static inline int make_root(void **state)
         assert_int_equal(mkdir(path, 0755), 0);
     }
     snprintf(path, sizeof(path), "%s/bin/busybox", root);
-    copy_busybox(path);
+    copy_program("/bin/busybox", path);
+    snprintf(init_copy, sizeof(init_copy), "%s.init", root);
+    copy_program(TEST_INIT_PROGRAM, init_copy);
     snprintf(path, sizeof(path), "%s/bin/sh", root);
     assert_int_equal(symlink("busybox", path), 0);
     write_file("etc/plain", "not a program\n", 0644);
@@ -108,7 +111,7 @@ static inline int make_root(void **state)
 
 static inline int remove_root(void **state)
 {
-    char *const argv[] = {(char[]){"rm"}, (char[]){"-rf"}, root, NULL};
+    char *const argv[] = {(char[]){"rm"}, (char[]){"-rf"}, root, init_copy, NULL};
     pid_t pid = fork();
     int status;
 
@@ -125,7 +128,7 @@ static inline void launcher(const struct launch *l, int output, int outcome_fd)
 {
     const struct runtime_backend *b = runtime_find(l->runtime);
     struct runtime_tools tools = {.bwrap = (char[]){"/usr/bin/bwrap"},
-                                  .init = (char[]){TEST_INIT_PROGRAM}};
+                                  .init = init_copy};
     struct supervise_options opts = {.stdin_fd = -1,
                                      .stdout_fd = output,
                                      .stderr_fd = output,
