@@ -122,13 +122,15 @@ static void truncated_layer_leaves_nothing(void **state)
     assert_int_equal(count_entries(TMP), 0);
 }
 
+/* The tar's end comes long before the file's: the rest must be read for the digest. */
 static void bytes_behind_the_tar_count(void **state)
 {
+    static const char rest[700000];
     int fd;
 
     make_image("img", -1);
     fd = openat(test_dir.fd, "img/l2/layer.tar", O_WRONLY | O_APPEND);
-    assert_int_equal(write(fd, "x", 1), 1);
+    assert_int_equal(write(fd, rest, sizeof(rest)), sizeof(rest));
     close(fd);
     assert_int_equal(prepare("img"), -1);
     assert_mentions("digest");
