@@ -136,6 +136,21 @@ static void bytes_behind_the_tar_count(void **state)
     assert_mentions("digest");
 }
 
+/* And they are part of a digest that was declared with them. */
+static void a_long_padding_is_legal(void **state)
+{
+    static const char rest[700000];
+    struct buf tar = BUF_INIT;
+
+    tar_file(&tar, "f", 0644, "x");
+    tar_end(&tar);
+    buf_add(&tar, rest, sizeof(rest));
+    test_docker_image("img", &tar, 1, -1);
+    buf_release(&tar);
+    assert_ok(prepare("img"));
+    assert_text(rootfs.dirfd, "f", "x");
+}
+
 static void incomplete_entries_are_replaced(void **state)
 {
     char path[PATH_MAX];
@@ -470,6 +485,7 @@ int main(void)
         TEST(wrong_digest_leaves_nothing),
         TEST(truncated_layer_leaves_nothing),
         TEST(bytes_behind_the_tar_count),
+        TEST(a_long_padding_is_legal),
         TEST(incomplete_entries_are_replaced),
         TEST(layers_of_a_crashed_boot_are_not_believed),
         TEST(rootfs_tar_is_learnt_and_remembered),
