@@ -43,6 +43,17 @@ sandbox() {
     [[ $status -eq 0 && $output == of-n1 ]]
 }
 
+@test "the working directory stays, unless the user may not get there" {
+    mkdir -p "$scratch/open" "$scratch/closed/inner"
+    chmod 0700 "$scratch/closed"
+    cd "$scratch/open"
+    run sandbox run --dir "$scratch/s" -- pwd
+    [[ $output == "$scratch/open" ]]
+    cd "$scratch/closed/inner"
+    run sandbox run --dir "$scratch/s" -- pwd
+    [[ $output == "$scratch/s/shared" ]]
+}
+
 @test "standard input reaches CMD" {
     run sandbox run --dir "$scratch/s" -- cat <<<"from here"
     [[ $output == "from here" ]]
