@@ -141,8 +141,21 @@ static size_t artifact_out_length(const char *base, const char *path)
     return 0;
 }
 
+/* Is there a directory in the list that shows what is at path already? */
+static bool bindlist_shows(const struct bindlist *l, const char *path)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        size_t n = strlen(l->items[i].dest);
+
+        if (!l->is_file[i] && strncmp(path, l->items[i].dest, n) == 0 && path[n] == '/')
+            return true;
+    }
+    return false;
+}
+
 /* The artifact cannot be opened beneath its producer's out: when its last component is
- * a symbolic link, that link is made again in the sandbox. */
+ * a symbolic link, that link is made again in the sandbox, unless all of out is bound
+ * before and has it (bwrap makes no link where one is). */
 static int add_artifact_link(struct bindlist *l, int outfd, const char *rest,
                              const char *path, struct error *err)
 {
@@ -166,6 +179,8 @@ static int add_artifact_link(struct bindlist *l, int outfd, const char *rest,
         return -1;
     target[n] = '\0';
     error_clear(err);
+    if (bindlist_shows(l, path))
+        return 0;
     return bindlist_add(l, PLAN_MOUNT_SYMLINK, PLAN_ROLE_INPUT, target, path, true,
                         err);
 }

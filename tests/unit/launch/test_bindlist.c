@@ -101,6 +101,21 @@ static void test_links_that_leave(void **state)
     expect_refused("outputs/J/out/up/secret");
 }
 
+/* It is there with the directory that holds it, and bwrap makes no link twice. */
+static void test_a_link_in_a_bound_out(void **state)
+{
+    _cleanup_free_ char *out = in_base("outputs/J/out");
+    _cleanup_free_ char *link = in_base("outputs/J/out/absolute");
+    struct bindlist l = BINDLIST_INIT;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(bindlist_add_artifact(&l, base, out, &err), 0);
+    assert_int_equal(bindlist_add_artifact(&l, base, link, &err), 0);
+    assert_int_equal(l.n, 1);
+    assert_int_equal(err.class, ERROR_NONE);
+    bindlist_release(&l);
+}
+
 static void test_not_an_artifact(void **state)
 {
     expect_refused("outputs/J/out/missing");
@@ -147,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_artifacts),
         cmocka_unit_test(test_links_that_leave),
+        cmocka_unit_test(test_a_link_in_a_bound_out),
         cmocka_unit_test(test_not_an_artifact),
         cmocka_unit_test(test_first_destination_counts),
         cmocka_unit_test(test_user_mounts),
