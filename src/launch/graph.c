@@ -31,6 +31,27 @@ static void graph_release(struct graph *g)
     free(g->program);
 }
 
+/* One launcher at a time speaks, until one of the run has succeeded: its warnings
+ * (impure, native) are those of the run, its image is there then, and two that draw
+ * their progress on one terminal are unreadable. With -v all do. */
+static bool may_speak(const struct graph *g, const struct graph_node *n)
+{
+    const struct lab_job *jobs = g->lab->jobs;
+
+    if (log_get_level() >= LOG_LEVEL_VERBOSE)
+        return true;
+    for (size_t i = 0; i < g->n; i++) {
+        const struct graph_node *other = &g->nodes[i];
+
+        if (!other->speaks)
+            continue;
+        if (other->state == NODE_RUNNING ||
+            (other->state == NODE_DONE && jobs[other->job].run == jobs[n->job].run))
+            return false;
+    }
+    return true;
+}
+
 static int node_argv(const struct graph *g, const struct graph_node *n,
                      struct strv *argv, struct error *err)
 {
@@ -42,7 +63,7 @@ static int node_argv(const struct graph *g, const struct graph_node *n,
                     FOR_RUN | FOR_LAUNCH | FOR_LAB | FOR_JOB | FOR_CONFIG, argv);
     /* last ones count: the lab as it was resolved and verified, this one unit */
     strv_addf(argv, "--lab=%s", g->lab->path);
-    strv_addl(argv, "--no-verify-lab", "--quiet", NULL);
+    strv_addl(argv, "--no-verify-lab", n->speaks ? NULL : "--quiet", NULL);
     strv_addf(argv, "--unit=%s", unit ? unit : "");
     strv_addl(argv, "--", g->lab->jobs[n->job].id, NULL);
     return unit ? strv_check(argv, err) : error_oom(err);
@@ -54,7 +75,9 @@ static int node_start(struct graph *g, struct graph_node *n, struct error *err)
     struct spawn spawn = SPAWN_INIT;
     _cleanup_close_ int null = -1;
     struct spawn_fd stdin_null = {.to = 0};
+    sigset_t blocked;
 
+    n->speaks = may_speak(g, n);
     if (node_argv(g, n, &argv, err) < 0)
         return -1;
     /* several jobs cannot share a terminal's input, and in a group of their own reading
@@ -69,6 +92,8 @@ static int node_start(struct graph *g, struct graph_node *n, struct error *err)
     /* a group of its own: the terminal's Ctrl-C comes through this process, once */
     spawn.new_group = true;
     spawn.die_with_parent = true;
+    supervise_signal_set(&blocked);
+    spawn.blocked = &blocked;
     spawn.fds = &stdin_null;
     spawn.n_fds = 1;
     n->pid = spawn_start(&spawn, &n->pidfd, err);
@@ -183,8 +208,7 @@ static int wait_some(struct graph *g, struct error *err)
             index[n++] = i;
         }
     }
-    fds[n] = (struct pollfd){.fd = g->signalled ? -1 : supervise_signal_fd(),
-                             .events = POLLIN};
+    fds[n] = (struct pollfd){.fd = supervise_signal_fd(), .events = POLLIN};
     if (poll(fds, n + 1, -1) < 0 && errno != EINTR)
         return error_sys(err, errno, "cannot wait for jobs");
     for (size_t i = 0; i < n; i++)
@@ -193,23 +217,33 @@ static int wait_some(struct graph *g, struct error *err)
     return 0;
 }
 
-static void pass_signal(struct graph *g)
+static void send_to_all(const struct graph *g, int sig)
 {
-    int sig = supervise_pending_signal();
-
-    if (sig == 0 || g->signalled)
-        return;
-    g->signalled = sig;
-    log_info("stopping %zu running jobs (SIG%s)", g->running, sigabbrev_np(sig));
     for (size_t i = 0; i < g->n; i++)
         if (g->nodes[i].state == NODE_RUNNING)
             process_signal(g->nodes[i].pidfd, sig);
 }
 
+/* Slurm's early warning (SIGUSR1) is for the jobs as well; only what asks to stop keeps
+ * others from starting. */
+static void pass_signals(struct graph *g)
+{
+    uint64_t bits = supervise_read_signals(false);
+    int stop = supervise_stop_signal();
+
+    if (stop && !g->signalled) {
+        g->signalled = stop;
+        log_info("stopping %zu running jobs (SIG%s)", g->running, sigabbrev_np(stop));
+    }
+    for (int sig = 1; sig < 64; sig++)
+        if (sig != SIGCHLD && (bits & (UINT64_C(1) << sig)))
+            send_to_all(g, sig);
+}
+
 static int graph_loop(struct graph *g, size_t parallel, struct error *err)
 {
     for (;;) {
-        pass_signal(g);
+        pass_signals(g);
         if (!g->signalled && start_ready(g, parallel, err) < 0)
             return -1;
         if (g->running == 0)

@@ -210,6 +210,17 @@ static int write_record(const struct attempt *a, const struct error *failure,
                             err);
 }
 
+/* The outcome of the run before is not this one's, whatever happens from now on. */
+static int attempt_forget(struct attempt *a, struct error *err)
+{
+    if (markers_clear(a->repx_fd, err) < 0)
+        return error_context(err, "%s", a->job.repx);
+    if (unlinkat(a->repx_fd, "launch.json", 0) < 0 && errno != ENOENT)
+        return error_sys(err, errno, "cannot remove the old %s/launch.json",
+                         a->job.repx);
+    return 0;
+}
+
 /* Record, marker, completion log: in this order, so that whoever sees the marker finds
  * the record. */
 static int attempt_outcome(struct attempt *a, const struct error *failure,
@@ -217,11 +228,15 @@ static int attempt_outcome(struct attempt *a, const struct error *failure,
 {
     bool success = !failure && a->exit_code == 0;
     enum unit_kind kind = a->job.unit.kind;
+    struct error ignored = ERROR_INIT;
 
     if (write_record(a, failure, err) < 0 ||
-        markers_write(a->repx_fd, success, err) < 0)
+        markers_write(a->repx_fd, success, err) < 0) {
+        /* an empty file may find its place on a full disk */
+        markers_write(a->repx_fd, false, &ignored);
         return error_context(err, "cannot write the outcome of job %s to %s",
                              a->job.job->id, a->job.repx);
+    }
     /* only the whole job counts there: FACTS-REPX B3 */
     if (kind != UNIT_SIMPLE && kind != UNIT_GATHER)
         return 0;
@@ -245,8 +260,8 @@ static int attempt_all(struct attempt *a, struct error *err)
     if (attempt_claim(a, err) < 0)
         return -1;
     fdio_utc_now(a->started_at, sizeof(a->started_at));
-    if (markers_clear(a->repx_fd, err) < 0)
-        return error_context(err, "%s", a->job.repx);
+    if (attempt_forget(a, err) < 0)
+        return -1;
     if (attempt_run(a, err) < 0) {
         if (attempt_outcome(a, err, &second) < 0)
             log_warn("%s", second.text);

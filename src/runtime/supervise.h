@@ -3,6 +3,7 @@
 #ifndef REPX_RUNTIME_SUPERVISE_H
 #define REPX_RUNTIME_SUPERVISE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -41,8 +42,20 @@ int supervise_run(struct runtime_command *cmd, const struct supervise_options *o
  * work (extraction) calls it between steps. */
 int supervise_pending_signal(void);
 
-/* Readable (poll) when supervise_pending_signal may have news; -1 before
- * supervise_prepare. Borrowed. */
+/* Readable (poll) when a signal may have arrived; -1 before supervise_prepare.
+ * Borrowed. */
 int supervise_signal_fd(void);
+
+/* Reads what has arrived. Signals that ask to stop are remembered for the process; the
+ * others since the last call are returned as bits (bit N: signal N), stop signals among
+ * them. keyboard: leave out what the terminal sent to its whole foreground group. */
+uint64_t supervise_read_signals(bool keyboard);
+
+/* The first signal that asked to stop, 0. Reads nothing. */
+int supervise_stop_signal(void);
+
+/* The signals that a launcher takes, for its mask at birth: one that arrives before
+ * supervise_prepare must wait, not kill. */
+void supervise_signal_set(sigset_t *set);
 
 #endif

@@ -25,14 +25,6 @@ struct supervision {
     struct init_message last; /* of INIT_EXEC_FAILED or INIT_EXITED */
 };
 
-/* The descriptor signals are read from; -1 before supervise_prepare. */
-int supervise_signal_fd(void);
-/* Reads what has arrived. Signals that ask to stop are remembered for the process; the
- * others since the last call are returned as bits (bit N: signal N), stop signals among
- * them. keyboard: leave out what the terminal sent to its whole foreground group. */
-uint64_t supervise_read_signals(bool keyboard);
-/* The first signal that asked to stop, 0. Reads nothing. */
-int supervise_stop_signal(void);
 /* "SIGTERM". Borrowed. */
 const char *supervise_signal_name(int sig);
 

@@ -63,15 +63,20 @@ static bool from_keyboard(const struct signalfd_siginfo *info)
             info->ssi_signo == SIGWINCH);
 }
 
+void supervise_signal_set(sigset_t *set)
+{
+    sigemptyset(set);
+    for (size_t i = 0; i < array_size(stop_signals); i++)
+        sigaddset(set, stop_signals[i]);
+    for (size_t i = 0; i < array_size(other_signals); i++)
+        sigaddset(set, other_signals[i]);
+}
+
 int supervise_prepare(struct error *err)
 {
     sigset_t set;
 
-    sigemptyset(&set);
-    for (size_t i = 0; i < array_size(stop_signals); i++)
-        sigaddset(&set, stop_signals[i]);
-    for (size_t i = 0; i < array_size(other_signals); i++)
-        sigaddset(&set, other_signals[i]);
+    supervise_signal_set(&set);
     /* Children of the job that lose their parent come to us and must be reaped. */
     sigaddset(&set, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)

@@ -433,6 +433,33 @@ $(stat -c %s "$LAB/revision/metadata-sim.json")
     succeeded "$id"
 }
 
+@test "SIGUSR1 to a run reaches its jobs, and the run goes on" {
+    local id
+    waiting_job <<<'trap '\''echo got USR1; echo 1 >"$out/numbers.txt"; exit 0'\'' USR1'
+    start run sim -j 2
+    await test -e "$(out_of "$id")/started"
+    kill -USR1 "$pid"
+    ended
+    exits 0
+    same "$(repx_of "$id")/stdout.log" $'before\ngot USR1\n'
+    none_left
+}
+
+@test "the record of the run before is gone once a new one has begun" {
+    local id
+    waiting_job </dev/null
+    mkdir -p "$(repx_of "$id")"
+    echo '{}' >"$(repx_of "$id")/launch.json"
+    : >"$(repx_of "$id")/SUCCESS"
+    start run "$id"
+    await test -e "$(out_of "$id")/started"
+    absent "$(repx_of "$id")/"{SUCCESS,launch.json}
+    kill -TERM "$pid"
+    ended
+    exits 143
+    failed "$id"
+}
+
 @test "cancelling many: every running job stops, none starts, 143" {
     local id
     waiting_job </dev/null
