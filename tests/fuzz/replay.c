@@ -1,4 +1,5 @@
-/* replay: runs a fuzz target over the files of a directory; at least one must be there. */
+/* replay: runs a fuzz target over the files of a directory; at least one must be there.
+ */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
