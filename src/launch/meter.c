@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -27,22 +28,69 @@ static const char *phase_words(const char *phase)
     return strcmp(phase, "compose") == 0 ? "composing" : "extracting";
 }
 
+/* ": how far it is", in the phase's own unit. */
+static void add_numbers(struct buf *b, const char *phase, uint64_t done, uint64_t total,
+                        uint64_t elapsed_ns)
+{
+    double rate = (double)done / ((double)elapsed_ns / 1e9 + 1e-9);
+
+    if (strcmp(phase, "compose") == 0) {
+        buf_addf(b, ": %llu of %llu layers", (unsigned long long)done,
+                 (unsigned long long)total);
+        return;
+    }
+    buf_addf(b, ": %.2f of %.2f GB", gigabytes(done), gigabytes(total));
+    if (strcmp(phase, "wait") == 0)
+        return; /* the other process began at another time: no rate to speak of */
+    buf_addf(b, ", %.0f MB/s", rate / 1e6);
+    if (total > done && rate > 0)
+        buf_addf(b, ", %.0f s left", (double)(total - done) / rate);
+}
+
+void meter_line(struct buf *line, const char *what, const char *phase, uint64_t done,
+                uint64_t total, uint64_t elapsed_ns, size_t columns)
+{
+    const char *slash = strrchr(what, '/');
+    struct buf name = BUF_INIT, numbers = BUF_INIT;
+    size_t from = 0, used;
+
+    quote_printable(&name, slash && slash[1] ? slash + 1 : what);
+    add_numbers(&numbers, phase, done, total, elapsed_ns);
+    buf_addf(line, "repx-launch: %s ", phase_words(phase));
+    used = line->len + numbers.len + 1; /* the last column stays free */
+    if (used + name.len > columns) {
+        /* the end of a name tells more than its hash in front */
+        from = used + name.len + 3 - columns;
+        from = from < name.len ? from : name.len;
+        while ((buf_str(&name)[from] & 0xc0) == 0x80)
+            from++;
+        buf_adds(line, "...");
+    }
+    buf_adds(line, buf_str(&name) + from);
+    buf_adds(line, buf_str(&numbers));
+    buf_release(&numbers);
+    buf_release(&name);
+}
+
+static size_t terminal_columns(void)
+{
+    struct winsize size;
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
+                                                                           : 80;
+}
+
+/* A line that wraps could not be drawn over. */
 static void draw(struct meter *p, const char *phase, uint64_t done, uint64_t total,
                  uint64_t elapsed_ns)
 {
-    struct buf b = BUF_INIT;
-    double rate = (double)done / ((double)elapsed_ns / 1e9 + 1e-9);
+    struct buf line = BUF_INIT;
 
-    buf_addf(&b, "\r\033[Krepx-launch: %s ", phase_words(phase));
-    quote_printable(&b, p->what);
-    buf_addf(&b, ": %.2f of %.2f GB, %.0f MB/s", gigabytes(done), gigabytes(total),
-             rate / 1e6);
-    if (total > done && rate > 0)
-        buf_addf(&b, ", %.0f s left", (double)(total - done) / rate);
-    fputs(buf_str(&b), stderr);
+    meter_line(&line, p->what, phase, done, total, elapsed_ns, terminal_columns());
+    fprintf(stderr, "\r\033[K%s", buf_str(&line));
     fflush(stderr);
     p->drawn = true;
-    buf_release(&b);
+    buf_release(&line);
 }
 
 static void update(void *arg, const char *phase, uint64_t done, uint64_t total)

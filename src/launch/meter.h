@@ -4,9 +4,12 @@
 #define REPX_LAUNCH_METER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "image/image.h"
+
+struct buf;
 
 struct meter {
     struct image_progress hooks; /* for image_prepare */
@@ -20,5 +23,11 @@ struct meter {
 void meter_init(struct meter *p, const char *what);
 /* Ends the line on the terminal. */
 void meter_finish(struct meter *p);
+
+/* Appends the line for a terminal, shorter than columns as far as the numbers leave
+ * room: the last component of what, cut at its front. phase and its unit:
+ * image_progress. */
+void meter_line(struct buf *line, const char *what, const char *phase, uint64_t done,
+                uint64_t total, uint64_t elapsed_ns, size_t columns);
 
 #endif
