@@ -68,6 +68,10 @@ static int run_one(struct session *s, const struct lab *lab, const struct lab_jo
 {
     if (run_unit(s, lab, job, u, exit_code, err) < 0)
         return -1;
+    /* with --unit whoever asked for the phase says how it ended: launch/graph, mostly
+     */
+    if (s->request->unit)
+        return 0;
     if (*exit_code == 0) {
         log_info("job %s succeeded; its output is in %s/outputs/%s/out", job->id,
                  s->settled.base_path, job->id);
@@ -127,7 +131,7 @@ static int run_main(const struct request *req, char *const *env, int *exit_code,
     int r;
 
     if (req->args.count == 0) {
-        error_usage(err, "which job or run?");
+        error_usage(err, "JOB or RUN is missing");
         return error_hint(err, "repx-launch list shows them");
     }
     if (supervise_prepare(err) < 0)

@@ -27,6 +27,7 @@ struct graph_node {
     enum node_state state;
     bool skipped;  /* had succeeded before */
     bool expanded; /* gather: the branches are known */
+    bool speaks;   /* its launcher may warn and show progress */
     int exit_code;
     pid_t pid;
     int pidfd;
