@@ -17,7 +17,7 @@ static int report(const struct error *err)
 
     buf_adds(&line, "repx-launch: ");
     quote_printable(&line, err->text);
-    if (err->class == ERROR_USAGE)
+    if (err->class == ERROR_USAGE && !strstr(err->text, "--help"))
         buf_adds(&line, " (see repx-launch --help)");
     buf_addc(&line, '\n');
     fputs(buf_str(&line), stderr);
@@ -58,9 +58,15 @@ static int dispatch(char **argv, int *exit_code, struct error *err)
     if (!argv[0])
         return error_usage(err, "which command?");
     if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0 ||
-        strcmp(argv[0], "help") == 0) {
+        (strcmp(argv[0], "help") == 0 && !argv[1])) {
         help_overview();
         return 0;
+    }
+    if (strcmp(argv[0], "help") == 0) {
+        c = command_find(argv + 1, &words, err);
+        if (c)
+            help_command(c);
+        return c ? 0 : -1;
     }
     if (strcmp(argv[0], "--version") == 0)
         return cmd_version.main(&(struct request)REQUEST_INIT, environ, exit_code, err);

@@ -46,7 +46,10 @@ static const struct command *incomplete(char *const *argv, struct error *err)
         if (strncmp(name, argv[0], len) == 0 && name[len] == ' ')
             buf_addf(&known, "%s%s", known.len ? ", " : "", name);
     }
-    if (known.len > 0)
+    if (known.len > 0 && argv[1] && argv[1][0] != '-')
+        error_usage(err, "unknown command %s %s; there is: %s", argv[0], argv[1],
+                    buf_str(&known));
+    else if (known.len > 0)
         error_usage(err, "%s is incomplete; there is: %s", argv[0], buf_str(&known));
     return NULL;
 }
@@ -62,6 +65,11 @@ const struct command *command_find(char *const *argv, size_t *words, struct erro
         nearest_offer(&nearest, argv[0], table[i]->name);
     }
     error_clear(err);
+    if (argv[0][0] == '-') {
+        error_usage(err, "option %s comes before the command", argv[0]);
+        error_hint(err, "write repx-launch COMMAND [OPTION...]");
+        return NULL;
+    }
     incomplete(argv, err);
     if (err->class != ERROR_NONE)
         return NULL;

@@ -19,6 +19,9 @@ int image_argument(const struct session *s, const char *text, char **path,
             r = image_find_in_lab(s->settled.base_path, text, path, err);
         if (r <= 0)
             return r;
+        error_fail(err, "there is no image '%s', neither in the lab %s nor as a file",
+                   text, lab);
+        return error_hint(err, "give a path, or a name from %s/images", lab);
     }
     *path = strdup(text);
     return *path ? 0 : error_oom(err);

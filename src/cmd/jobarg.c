@@ -34,6 +34,8 @@ int job_argument_init(struct job_argument *a, const struct request *req,
         opened_lab_init(&a->lab, &a->session, err) < 0)
         return -1;
     a->job = lab_find_job(&a->lab.lab, name, err);
+    if (!a->job && lab_find_run(&a->lab.lab, name))
+        return error_hint(err, "%s is a run: name one of its jobs", name);
     if (!a->job)
         return -1;
     a->unit =

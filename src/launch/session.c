@@ -62,8 +62,10 @@ int session_find_tools(struct session *s, struct error *err)
         return error_oom(err);
     /* the probe cache is believed later: it must be the user's own */
     fd = trust_private_dir(state, err);
-    if (fd < 0)
-        return error_context(err, "node-local directory %s", state);
+    if (fd < 0) {
+        error_context(err, "the node-local store");
+        return error_hint(err, "--node-local-path DIR puts it elsewhere");
+    }
     if (runtime_tools_find(&s->tools, NULL, state, err) < 0)
         return -1;
     s->have_tools = true;

@@ -103,7 +103,9 @@ static int check_way(const struct walk *w, const char *name, const struct stat *
         return -1;
     if ((st->st_mode & WRITABLE_BY_OTHERS) && !(st->st_mode & S_ISVTX))
         return step_distrust(w, name, st, "can be written to by others",
-                             "run 'chmod go-w' on it, or configure another path", err);
+                             "run 'chmod go-w' on it, or configure a path that only "
+                             "you control",
+                             err);
     return 0;
 }
 
@@ -146,8 +148,10 @@ static int open_step(const struct walk *w, const char *name, bool *made,
     *made = false;
     if (fd < 0 && errno == ENOENT && w->create) {
         *made = mkdirat(w->cur, name, 0700) == 0;
-        if (!*made && errno != EEXIST)
-            return step_error(w, err, errno, name, "cannot be made");
+        if (!*made && errno != EEXIST) {
+            step_error(w, err, errno, name, "cannot be made");
+            return error_hint(err, "configure a path where you may write");
+        }
         fd = openat(w->cur, name, flags);
     }
     if (fd < 0)
