@@ -158,30 +158,42 @@ static struct source_member *add_member(struct source *s, const char *name,
     return m;
 }
 
+/* The directory that a path is in; "" for one at the top. */
+static void cut_last(struct buf *path)
+{
+    const char *slash = memrchr(path->data, '/', path->len);
+
+    path->len = slash ? (size_t)(slash - path->data) : 0;
+    path->data[path->len] = '\0';
+}
+
 /* docker save writes a repeated layer as a link: symbolic ones are relative to the
- * member, hard ones to the archive. */
+ * member's directory, hard ones to the archive. One that leads out of the archive has
+ * the target "", which no member is called: others than layers may (packed labs,
+ * trees).
+ */
 static char *link_target(const char *name, const char *link, bool symbolic,
                          struct error *err)
 {
-    _cleanup_buf_ struct buf joined = BUF_INIT;
-    const char *slash = symbolic ? strrchr(name, '/') : NULL;
-    char plain[PATH_MAX];
+    _cleanup_buf_ struct buf path = BUF_INIT;
+    const char *slash = symbolic && link[0] != '/' ? strrchr(name, '/') : NULL;
 
-    if (symbolic && slash && strncmp(link, "../", 3) == 0 &&
-        !memchr(name, '/', (size_t)(slash - name))) {
-        link += 3;
-        slash = NULL;
-    }
     if (slash)
-        buf_add(&joined, name, (size_t)(slash - name) + 1);
-    buf_adds(&joined, link);
-    if (buf_check(&joined, err) < 0)
-        return NULL;
-    if (tarstream_plain_name(joined.data, plain, err) < 0) {
-        error_context(err, "the link \"%s\" in the archive", name);
-        return NULL;
+        buf_add(&path, name, (size_t)(slash - name));
+    for (size_t n; *link; link += n + strspn(link + n, "/")) {
+        n = strcspn(link, "/");
+        if (n == 2 && memcmp(link, "..", 2) == 0) {
+            if (path.len == 0)
+                break;
+            cut_last(&path);
+        } else if (n > 0 && !(n == 1 && link[0] == '.')) {
+            buf_adds(&path, path.len ? "/" : "");
+            buf_add(&path, link, n);
+        }
     }
-    return strdup(plain);
+    if (*link)
+        buf_reset(&path);
+    return buf_check(&path, err) < 0 ? NULL : strdup(buf_str(&path));
 }
 
 static int capture(struct source *s, struct source_member *m, struct walker *w,
