@@ -219,3 +219,61 @@ int bindlist_add_artifact(struct bindlist *l, const char *base, const char *path
     return bindlist_add(l, PLAN_MOUNT_BIND_RO, PLAN_ROLE_INPUT, source, path,
                         !S_ISDIR(st.st_mode), err);
 }
+
+/* The deepest directory before item i that it lies below; *rest is the way from there.
+ * NULL: there is none. */
+static const struct plan_bind *bind_around(const struct bindlist *l, size_t i,
+                                           const char **rest)
+{
+    const struct plan_bind *best = NULL;
+    const char *dest = l->items[i].dest;
+    size_t depth = 0;
+
+    for (size_t k = 0; k < i; k++) {
+        size_t n = strlen(l->items[k].dest);
+
+        if (l->is_file[k] || !l->items[k].source || n <= depth ||
+            strncmp(dest, l->items[k].dest, n) != 0 || dest[n] != '/')
+            continue;
+        best = &l->items[k];
+        depth = n;
+        *rest = dest + n + 1;
+    }
+    return best;
+}
+
+/* The part of rest that exists must stay beneath the directory. */
+static int check_way(const char *directory, const char *rest, struct error *err)
+{
+    _cleanup_close_ int dir = pathfd_open_user(directory, O_PATH | O_DIRECTORY, err);
+    _cleanup_free_ char *way = strdup(rest);
+    char *slash;
+
+    if (dir < 0)
+        return -1;
+    while (way && *way) {
+        _cleanup_close_ int fd = pathfd_open_beneath(dir, way, O_PATH, 0, err);
+
+        if (fd >= 0)
+            return 0;
+        if (err->errnum != ENOENT && err->errnum != ENOTDIR)
+            return -1;
+        error_clear(err);
+        slash = strrchr(way, '/');
+        *(slash ? slash : way) = '\0';
+    }
+    return way ? 0 : error_oom(err);
+}
+
+int bindlist_check_nested(const struct bindlist *l, struct error *err)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const char *rest = NULL;
+        const struct plan_bind *around = bind_around(l, i, &rest);
+
+        if (around && check_way(around->source, rest, err) < 0)
+            return error_context(err, "mount point %s in %s", l->items[i].dest,
+                                 around->source);
+    }
+    return 0;
+}

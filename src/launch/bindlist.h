@@ -32,6 +32,11 @@ int bindlist_add(struct bindlist *l, enum plan_mount_kind kind, enum plan_role r
 /* Adds SRC[:DST[:ro|rw]] of the user or the site. The source must exist. */
 int bindlist_add_mount(struct bindlist *l, const char *text, struct error *err);
 
+/* Refuses a destination that a symbolic link leads out of the earlier bind that it lies
+ * below: bwrap follows such a link while the host's root is still there, and makes the
+ * mount point on the host. The links in a writable directory are a job's. */
+int bindlist_check_nested(const struct bindlist *l, struct error *err);
+
 /* The host's file system as the root of an impure sandbox (mount_host_paths), with the
  * /nix/store of host and image together. rootfs: the image's tree or NULL. When both
  * have a store, farm becomes a directory of the node-local store that has to live as

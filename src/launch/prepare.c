@@ -285,7 +285,8 @@ static int build(struct launch *l, struct session *s, const struct launch_spec *
     resolve_env_pass(&s->settled, s->env, &parts->passed_env);
     if (strv_check(&parts->passed_env, err) < 0)
         return -1;
-    if (isolated && add_user_mounts(s, spec->binds, &parts->binds, err) < 0)
+    if (isolated && (add_user_mounts(s, spec->binds, &parts->binds, err) < 0 ||
+                     bindlist_check_nested(&parts->binds, err) < 0))
         return -1;
     in.binds = parts->binds.items;
     in.n_binds = parts->binds.n;

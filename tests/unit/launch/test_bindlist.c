@@ -140,6 +140,32 @@ static void test_first_destination_counts(void **state)
     bindlist_release(&l);
 }
 
+/* A mount point below a bind whose links are somebody else's. */
+static void test_nested_destinations(void **state)
+{
+    static const struct {
+        const char *dest;
+        int expected;
+    } cases[] = {
+        {"/data/sub", 0},     {"/data/inner/new/x", 0}, {"/data/file", 0},
+        {"/data/new/x/y", 0}, {"/data/absolute/x", -1}, {"/data/absolute", -1},
+        {"/data/escape", -1}, {"/data/up/x", -1},       {"/database/x", 0},
+    };
+    _cleanup_free_ char *out = in_base("outputs/J/out");
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bindlist l = BINDLIST_INIT;
+        struct error err = ERROR_INIT;
+
+        bindlist_add(&l, PLAN_MOUNT_BIND_RW, PLAN_ROLE_USER, out, "/data", false, &err);
+        bindlist_add(&l, PLAN_MOUNT_BIND_RO, PLAN_ROLE_USER, "/b", cases[i].dest, false,
+                     &err);
+        if (bindlist_check_nested(&l, &err) != cases[i].expected)
+            fail_msg("%s: %s", cases[i].dest, err.text);
+        bindlist_release(&l);
+    }
+}
+
 static void test_user_mounts(void **state)
 {
     struct bindlist l = BINDLIST_INIT;
@@ -165,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_a_link_in_a_bound_out),
         cmocka_unit_test(test_not_an_artifact),
         cmocka_unit_test(test_first_destination_counts),
+        cmocka_unit_test(test_nested_destinations),
         cmocka_unit_test(test_user_mounts),
     };
 
