@@ -1,0 +1,223 @@
+#!/usr/bin/env bats
+# How bwrap is called, and what happens when it fails, is missing or is another one. The
+# fake stands in the place of the system's bwrap in a mount namespace of the test.
+
+load ../helpers
+
+setup_file() {
+    FILES=$(scratch)
+    export FILES
+    "$MAKE_LAB" --image unified --sweep 1 "$FILES/sim-lab" >/dev/null
+    "$IMAGES" "$FILES/images"
+}
+
+teardown_file() {
+    scratch_remove "$FILES"
+}
+
+setup() {
+    test_begin
+    use_lab "$FILES/sim-lab"
+    id=$(job stage-A)
+    FAKE=$T/fake
+    mkdir -p "$FAKE/calls"
+    cp "$(command -v bwrap)" "$FAKE/real"
+    sed "s|@FAKE_DIR@|$FAKE|" "$BATS_TEST_DIRNAME/../fakes/bwrap" >"$FAKE/bwrap"
+    chmod 0755 "$FAKE/bwrap"
+    echo 'bubblewrap 0.8.0' >"$FAKE/version"
+    echo run >"$FAKE/behaviour"
+}
+
+teardown() {
+    test_end
+}
+
+# in_namespace FILE PATH COMMAND...: with FILE mounted on every bwrap of the system's
+# directories, and this PATH.
+in_namespace() {
+    unshare --user --map-root-user --mount bash -c '
+        set -e
+        file=$1 path=$2
+        shift 2
+        for d in /usr/bin /usr/local/bin; do
+            [[ ! -e $d/bwrap ]] || mount --bind "$file" "$d/bwrap"
+        done
+        PATH=$path exec "$@"' bash "$@"
+}
+
+# launch ARGUMENT...: as in helpers.bash, with the fake.
+launch() {
+    status=0
+    in_namespace "${PROGRAM:-$FAKE/bwrap}" "${FAKE_PATH:-$PATH}" "$LAUNCH" "$@" \
+        <"${STDIN:-/dev/null}" >"$T/stdout" 2>"$T/stderr" || status=$?
+    out=$(<"$T/stdout")
+    err=$(<"$T/stderr")
+}
+
+# calls KIND: the directories of the calls of that kind, oldest first.
+calls() {
+    grep -lx "$1" "$FAKE"/calls/*/kind 2>/dev/null | xargs -r -n1 dirname
+}
+
+behave() {
+    echo "$1" >"$FAKE/behaviour"
+}
+
+@test "how bwrap is called, word for word" {
+    local call
+    ok exec --image "$FILES/images/rootfs-dir" -e A=b -- /bin/echo hello
+    prints hello
+    call=$(calls launch)
+    [[ $(wc -l <<<"$call") -eq 1 ]]
+    # descriptors differ, the rest is exact
+    diff <(tr '\0' '\n' <"$call/argv" | sed 's/^[0-9]*$/FD/; s|^/proc/self/fd/[0-9]*$|INIT|') - <<'GOLDEN'
+--args
+FD
+--
+INIT
+FD
+FD
+job
+/
+/bin/echo
+hello
+GOLDEN
+    diff <(tr '\0' '\n' <"$call/args" | sed "s/^[0-9]\\{1,3\\}$/FD/; s|$FILES/images/rootfs-dir|ROOT|" | paste -sd ' ' | sed 's/ --/\n--/g') - <<'GOLDEN'
+--unshare-all
+--die-with-parent
+--as-pid-1
+--cap-drop ALL
+--info-fd FD
+--ro-bind ROOT/bin /bin
+--ro-bind ROOT/data /data
+--ro-bind ROOT/etc /etc
+--ro-bind ROOT/opaque /opaque
+--ro-bind ROOT/was-dir /was-dir
+--ro-bind ROOT/was-file /was-file
+--proc /proc
+--ro-bind /proc/sys /proc/sys
+--dev /dev
+--perms 1777
+--tmpfs /dev/shm
+--perms 1777
+--tmpfs /tmp
+--perms 0444
+--ro-bind-data FD /etc/passwd
+--perms 0444
+--ro-bind-data FD /etc/group
+--remount-ro /dev
+--remount-ro /
+--chdir /
+GOLDEN
+}
+
+@test "the image's environment does not reach bwrap" {
+    local call
+    LD_LIBRARY_PATH=/x ok exec --image "$FILES/images/docker-dir" -e LD_PRELOAD=/x.so -- /bin/true
+    call=$(calls launch)
+    ! tr '\0' '\n' <"$call/env" | grep -q '^\(LD_\|FROM_IMAGE\)'
+}
+
+@test "a job's sandbox: network, hostname, mounts in the arguments" {
+    ok run "$id"
+    args=$(tr '\0' '\n' <"$(calls launch)/args")
+    for word in --unshare-all --die-with-parent --as-pid-1 --remount-ro --proc --dev --tmpfs "$(out_of "$id")"; do
+        grep -qxF -- "$word" <<<"$args" || show "$word"
+    done
+    ! grep -qx -- '--share-net\|--overlay.*\|--uid\|--disable-userns' <<<"$args"
+    ok run "$id" --network host
+    tr '\0' '\n' <"$(calls launch | tail -n 1)/args" | grep -qx -- --share-net
+}
+
+@test "the probe is a real trial, once" {
+    ok run "$id"
+    [[ $(calls trial | wc -l) -eq 1 ]]
+    tr '\0' '\n' <"$(calls trial)/argv" | grep -qx -- --unshare-all
+    ok run "$id"
+    [[ $(calls trial | wc -l) -eq 1 && $(calls launch | wc -l) -eq 2 ]]
+    # another bwrap: asked again
+    echo '# changed' >>"$FAKE/bwrap"
+    ok run "$id"
+    [[ $(calls trial | wc -l) -eq 2 ]]
+}
+
+@test "bwrap does not work here: the reason and the remedy; never native instead" {
+    behave fail
+    launch run "$id"
+    refused 125 bwrap 'Operation not permitted' namespaces
+    absent "$BASE/outputs"
+    [[ -z $(calls launch) ]]
+    # a "no" is not remembered
+    behave run
+    ok run "$id"
+}
+
+@test "bwrap does not work here: the next one of the list" {
+    behave fail
+    printf '[targets.local]\nbase_path = "%s"\n[targets.local.local]\nexecution_types = ["bwrap", "native"]\n' "$BASE" >"$T/both.ini"
+    ok run "$id" --config "$T/both.ini"
+    says 'no isolation'
+    [[ $(record "$id" .runtime.name) == native ]]
+    launch run "$id" --config "$T/both.ini" --bwrap
+    refused 125 'Operation not permitted'
+}
+
+@test "the sandbox fails when the job starts: FAIL, a record, bwrap's words" {
+    behave late
+    launch run "$id"
+    refused 125 'could not make the sandbox' stderr.log
+    failed "$id"
+    grep -q 'Operation not permitted' "$(repx_of "$id")/stderr.log"
+    [[ $(record "$id" .exit.code) == 125 && $(record "$id" .exit.error) == *bwrap* ]]
+    launch exec --image "$FILES/images/rootfs-dir" -- /bin/true
+    exits 125
+    says 'Operation not permitted'
+}
+
+@test "bwrap crashes, or ends without having run anything" {
+    local behaviour
+    ok run "$id"
+    for behaviour in crash silent; do
+        behave "$behaviour"
+        launch run "$id"
+        exits 125
+        says sandbox
+        failed "$id"
+    done
+    none_left
+}
+
+@test "bwrap is missing: what to install" {
+    PROGRAM=/dev/null FAKE_PATH=$T launch run "$id"
+    refused 125 bubblewrap 'not installed'
+    absent "$BASE/outputs"
+    ok list
+}
+
+@test "bwrap elsewhere in PATH; the system's comes first" {
+    mkdir "$T/bin"
+    printf '#!/bin/sh\ntouch %s/used\nexec %s/real "$@"\n' "$T" "$FAKE" >"$T/bin/bwrap"
+    chmod 0755 "$T/bin/bwrap"
+    FAKE_PATH=$T/bin:$PATH ok run "$id"
+    absent "$T/used"
+    PROGRAM=/dev/null FAKE_PATH=$T/bin:$PATH ok run "$id"
+    exists "$T/used"
+}
+
+@test "a bwrap that others can change is not executed" {
+    chmod 0777 "$FAKE/bwrap"
+    launch run "$id"
+    refused 125 bwrap 'written to by others'
+    [[ -z $(ls "$FAKE/calls") ]]
+}
+
+@test "an older and a newer bwrap: the version is in the record" {
+    local version
+    for version in 'bubblewrap 0.5.0' 'bubblewrap 0.11.0'; do
+        echo "$version" >"$FAKE/version"
+        echo "# $version" >>"$FAKE/bwrap"
+        ok run "$id"
+        [[ $(record "$id" .runtime.version) == "$version" ]]
+        ! tr '\0' '\n' <"$(calls launch | tail -n 1)/args" | grep -q overlay
+    done
+}
