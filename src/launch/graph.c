@@ -253,23 +253,36 @@ static int graph_loop(struct graph *g, size_t parallel, struct error *err)
     }
 }
 
+/* How the job of its last node stands: a phase that failed is the job's failure. */
+static enum node_state job_state(const struct graph *g, const struct graph_node *last)
+{
+    if (last->kind != UNIT_GATHER || last->state == NODE_DONE)
+        return last->state;
+    for (size_t i = 0; i < g->n; i++)
+        if (g->nodes[i].job == last->job && g->nodes[i].state == NODE_FAILED)
+            return NODE_FAILED;
+    return last->state;
+}
+
+/* Counts jobs, not their phases: the user knows how many jobs the run has. */
 static void log_summary(const struct graph *g)
 {
     size_t done = 0, skipped = 0, failed = 0, not_run = 0;
 
     for (size_t i = 0; i < g->n; i++) {
         const struct graph_node *n = &g->nodes[i];
+        enum node_state state;
 
-        done += n->state == NODE_DONE && !n->skipped;
-        skipped += n->state == NODE_DONE && n->skipped;
-        failed += n->state == NODE_FAILED;
-        not_run += n->state == NODE_BLOCKED || n->state == NODE_WAITING;
-        if (n->state == NODE_BLOCKED) {
-            _cleanup_buf_ struct buf name = BUF_INIT;
-
-            node_name(g, n, &name);
-            log_info("%s was not run: what it needs has failed", buf_str(&name));
-        }
+        if (n->kind != UNIT_SIMPLE && n->kind != UNIT_GATHER)
+            continue;
+        state = job_state(g, n);
+        done += state == NODE_DONE && !n->skipped;
+        skipped += state == NODE_DONE && n->skipped;
+        failed += state == NODE_FAILED;
+        not_run += state == NODE_BLOCKED || state == NODE_WAITING;
+        if (state == NODE_BLOCKED)
+            log_info("job %s was not run: what it needs has failed",
+                     g->lab->jobs[n->job].id);
     }
     log_info("%zu succeeded, %zu failed, %zu not run, %zu had succeeded before", done,
              failed, not_run, skipped);
