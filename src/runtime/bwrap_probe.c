@@ -112,7 +112,7 @@ int bwrap_probe(const struct runtime_tools *tools, struct error *why)
 
     if (!tools->bwrap) {
         error_fail(why, "bubblewrap (bwrap) is not installed; install the package "
-                        "'bubblewrap', or ask the site to");
+                        "'bubblewrap', or ask the administrator to");
         return 1;
     }
     if (!tools->init) {
