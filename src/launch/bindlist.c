@@ -208,8 +208,11 @@ int bindlist_add_artifact(struct bindlist *l, const char *base, const char *path
     if (fd < 0) {
         if (*rest && add_artifact_link(l, outfd, rest, path, err) == 0)
             return 0;
-        error_context(err, "artifact %s", path);
-        return error_hint(err, "its producer has succeeded but did not leave it there");
+        if (err->errnum == ENOENT) {
+            error_clear(err);
+            return 1;
+        }
+        return error_context(err, "artifact %s", path);
     }
     if (fstat(fd, &st) < 0)
         return error_sys(err, errno, "artifact %s", path);

@@ -46,7 +46,7 @@ int bindlist_add_host_root(struct bindlist *l, const char *rootfs, struct store 
 
 /* An artifact: path is below base/outputs/. A link that leaves its producer's out is
  * not followed on the host; it is made again inside, so that it can only reach what the
- * sandbox shows. */
+ * sandbox shows. 1: its producer has not left it there. */
 int bindlist_add_artifact(struct bindlist *l, const char *base, const char *path,
                           struct error *err);
 

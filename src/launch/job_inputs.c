@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "launch/job.h"
 #include "outcome/markers.h"
 #include "sys/pathfd.h"
@@ -113,6 +114,20 @@ int job_unit_check_inputs(const struct job_unit *j, struct error *err)
     return 0;
 }
 
+/* RepX hands the path over and leaves it to the job whether it needs the file; so a
+ * missing one is only worth a warning, in every runtime. */
+static int bind_artifact(const struct job_unit *j, const char *name, const char *path,
+                         struct bindlist *binds, struct error *err)
+{
+    int r = bindlist_add_artifact(binds, j->base, path, err);
+
+    if (r == 1)
+        log_warn("job %s: input %s, %s, is missing: its producer has succeeded but did "
+                 "not leave it there",
+                 j->job->id, name, path);
+    return r < 0 ? -1 : 0;
+}
+
 /* The outputs of a whole run, which an inter-run input declares. */
 static int bind_run_outputs(const struct job_unit *j, const struct lab_run *run,
                             struct bindlist *binds, struct error *err)
@@ -149,7 +164,7 @@ static int bind_branches(const struct job_unit *j, struct bindlist *binds,
 
         if (!out)
             return error_oom(err);
-        if (bindlist_add_artifact(binds, j->base, out, err) < 0)
+        if (bind_artifact(j, "worker__outs", out, binds, err) < 0)
             return -1;
     }
     return 0;
@@ -164,7 +179,7 @@ static int bind_input(const struct job_unit *j, const struct input *in,
     case INPUT_STORE:
         return 0; /* the directory itself is there as the parent of out */
     case INPUT_ARTIFACT:
-        return bindlist_add_artifact(binds, j->base, in->path, err);
+        return bind_artifact(j, in->name, in->path, binds, err);
     case INPUT_METADATA:
         source = str_printf("%s/%s", j->lab->path, in->source);
         if (!source)
