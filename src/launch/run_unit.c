@@ -30,6 +30,7 @@ struct attempt {
     struct supervise_result result;
     char started_at[32];
     int exit_code;
+    bool logged_failure; /* the completion log has this launch as failed already */
 };
 
 static void attempt_release(struct attempt *a)
@@ -142,12 +143,16 @@ static void log_command(struct attempt *a)
         log_debug("%s", buf_str(&text));
 }
 
+static void attempt_stopping(void *arg, int sig);
+
 static int attempt_run(struct attempt *a, struct error *err)
 {
     _cleanup_close_ int out = -1, errlog = -1;
     struct supervise_options opts = {.stdin_fd = -1,
                                      .cwd = a->job.out,
-                                     .grace_ns = a->s->settled.grace * 1000000000ull};
+                                     .grace_ns = a->s->settled.grace * 1000000000ull,
+                                     .on_stop = attempt_stopping,
+                                     .on_stop_arg = a};
 
     /* logs and files first: a job cancelled while its image is extracted has them too
      */
@@ -168,6 +173,14 @@ static int attempt_run(struct attempt *a, struct error *err)
         return -1;
     a->exit_code = classify_exit_code(a->result.wait_status);
     return 0;
+}
+
+/* So far, when it has not ended. */
+static uint64_t run_time(const struct supervise_result *res)
+{
+    if (!res->started)
+        return 0;
+    return (res->end_ns ? res->end_ns : fdio_monotonic_ns()) - res->start_ns;
 }
 
 static int write_record(const struct attempt *a, const struct error *failure,
@@ -195,7 +208,7 @@ static int write_record(const struct attempt *a, const struct error *failure,
         .wait_ns = l->rootfs.wait_ns,
         .extract_ns = l->rootfs.extract_ns,
         .setup_ns = l->setup_ns,
-        .run_ns = res->started ? res->end_ns - res->start_ns : 0,
+        .run_ns = run_time(res),
         .result = res,
         .exit_code = failure ? error_exit_code(failure) : a->exit_code,
         .error = failure ? failure->text : NULL,
@@ -238,9 +251,24 @@ static int attempt_outcome(struct attempt *a, const struct error *failure,
                              a->job.job->id, a->job.repx);
     }
     /* only the whole job counts there: FACTS-REPX B3 */
-    if (kind != UNIT_SIMPLE && kind != UNIT_GATHER)
+    if ((kind != UNIT_SIMPLE && kind != UNIT_GATHER) || (a->logged_failure && !success))
         return 0;
+    a->logged_failure = !success;
     return completions_append(a->job.base, a->job.job->id, success, err);
+}
+
+/* The job is asked to stop. Slurm kills what is left of a batch job as soon as its
+ * script has ended, which may be before the job's grace is over: the outcome is written
+ * now as it would be then, and again when the job has ended. */
+static void attempt_stopping(void *arg, int sig)
+{
+    struct error stopped = ERROR_INIT, err = ERROR_INIT;
+    struct attempt *a = arg;
+
+    error_fail(&stopped, "asked to stop by SIG%s; how the job ended is not known",
+               sigabbrev_np(sig));
+    if (attempt_outcome(a, &stopped, &err) < 0)
+        log_warn("%s", err.text);
 }
 
 static void log_phases(const struct attempt *a)

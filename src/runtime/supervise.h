@@ -17,6 +17,11 @@ struct supervise_options {
     const char *cwd;                    /* native only; NULL inherited */
     uint64_t grace_ns; /* from the first SIGTERM/SIGINT/SIGHUP to SIGKILL */
     bool interactive;  /* shares the terminal: its signals are not passed on twice */
+    /* Called once, when the job is first asked to stop and before it has ended: the
+     * last moment that is certain, as Slurm may kill this process without waiting for
+     * the grace. NULL: nothing. */
+    void (*on_stop)(void *arg, int sig);
+    void *on_stop_arg;
 };
 
 struct supervise_result {

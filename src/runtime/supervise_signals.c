@@ -161,6 +161,8 @@ static void arm_grace(const struct supervision *s)
 
 void supervise_forward(struct supervision *s, uint64_t signals)
 {
+    bool asked = s->result->signalled != 0;
+
     s->waiting |= signals & ~BIT(SIGCHLD);
     for (int sig = 1; sig < 64; sig++) {
         if (!(s->waiting & BIT(sig)))
@@ -180,6 +182,8 @@ void supervise_forward(struct supervision *s, uint64_t signals)
         else
             send_native(s, sig);
     }
+    if (!asked && s->result->signalled && !s->exited && s->opts->on_stop)
+        s->opts->on_stop(s->opts->on_stop_arg, s->result->signalled);
 }
 
 void supervise_kill(struct supervision *s)

@@ -229,12 +229,20 @@ JOB
     absent "$BASE/outputs"
 }
 
-@test "a producer that succeeded without leaving its output" {
+@test "a producer that succeeded without leaving its output: a warning, the job decides" {
+    local runtime
+    own_lab simple-lab
     ok run "$(job stage-A 0)"
     rm "$(out_of "$(job stage-A 0)")/numbers.txt"
     launch run "$(job stage-B 0)"
-    exits 125
-    says numbers.txt 'did not leave it'
+    exits 1
+    says "$(out_of "$(job stage-A 0)")/numbers.txt" 'did not leave it'
+    failed "$(job stage-B 0)"
+    set_script "$(job stage-B 0)" <<<$'#!/bin/sh\n: >"$1/done"'
+    for runtime in bwrap native; do
+        ok run "$(job stage-B 0)" "--$runtime"
+        exists "$(out_of "$(job stage-B 0)")/done"
+    done
 }
 
 @test "exit code 128+n when a signal killed the job" {
@@ -431,6 +439,21 @@ $(stat -c %s "$LAB/revision/metadata-sim.json")
     set_script "$id" <<<$'#!/bin/sh\necho 1 >"$1/numbers.txt"'
     ok run "$id"
     succeeded "$id"
+}
+
+@test "SIGKILL after SIGTERM, as Slurm does it: FAIL and the record are there" {
+    local id
+    waiting_job <<<'trap "echo asked" TERM'
+    start run "$id"
+    await test -e "$(out_of "$id")/started"
+    kill -TERM "$pid"
+    await test -e "$(repx_of "$id")/FAIL"
+    kill -KILL "$pid"
+    ended
+    exits 137
+    none_left
+    [[ $(jq .exit.cancelled_by "$(repx_of "$id")/launch.json") -eq 15 ]]
+    same "$BASE/outputs/completions.jsonl" "{\"id\":\"$id\",\"s\":\"fail\"}"$'\n'
 }
 
 @test "SIGUSR1 to a run reaches its jobs, and the run goes on" {

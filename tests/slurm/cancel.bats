@@ -64,6 +64,22 @@ while :; do sleep 1 || :; done'
     await 10 job_gone "$JOB"
 }
 
+@test "scancel of a script that does not exec: FAIL and the record are there all the same" {
+    local script=$SHARED/no-exec.sh
+    { sed 's/^exec //' "$SHARED/job.sh" && echo 'echo not reached'; } >"$script"
+    chmod +x "$script"
+    SUBMIT_SCRIPT=$script start_job noexec '0
+trap "sleep 30 & wait; exit 9" TERM
+echo ready
+while :; do sleep 0.05 || :; done'
+    as_user scancel "$ID"
+    finish "$ID"
+    marked "$JOB" FAIL
+    [[ $(record "$JOB" .exit.cancelled_by) -eq 15 ]]
+    [[ $(grep -cF '"s":"fail"' "$TEST_BASE/outputs/completions.jsonl") -eq 1 ]]
+    await 10 job_gone "$JOB"
+}
+
 @test "scancel of a whole run: what ran is FAIL, what waited has no marker" {
     local first second
     make_lab run --sweep 1 --stages 2 --sleep '0; echo ready; sleep 300'

@@ -71,7 +71,7 @@ submit() {
     done
     shift
     as_user sbatch --parsable --output="$SHARED/slurm-%A_%a.out" "${options[@]}" \
-        "$SHARED/job.sh" "$@"
+        "${SUBMIT_SCRIPT:-$SHARED/job.sh}" "$@"
 }
 
 # await SECONDS COMMAND...: until it succeeds.
