@@ -77,7 +77,8 @@ while :; do sleep 0.05 || :; done'
     marked "$JOB" FAIL
     [[ $(record "$JOB" .exit.cancelled_by) -eq 15 ]]
     [[ $(grep -cF '"s":"fail"' "$TEST_BASE/outputs/completions.jsonl") -eq 1 ]]
-    await 10 job_gone "$JOB"
+    # what is left has KillWait, or the grace
+    await 60 job_gone "$JOB"
 }
 
 @test "scancel of a whole run: what ran is FAIL, what waited has no marker" {
