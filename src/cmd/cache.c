@@ -76,8 +76,8 @@ static int cache_list_main(const struct request *req, char *const *env, int *exi
     size_t n = 0;
     int r = session_init(&s, req, env, err);
 
-    if (r == 0 && req->args.count > 0)
-        r = error_usage(err, "cache list takes no arguments");
+    if (r == 0)
+        r = no_arguments(req, "cache list", err);
     if (r == 0)
         r = session_open_store(&s, err);
     if (r == 0)

@@ -132,3 +132,11 @@ int one_argument(const struct request *req, const char *what, const char **out,
     *out = req->args.items[0];
     return 0;
 }
+
+int no_arguments(const struct request *req, const char *command, struct error *err)
+{
+    if (req->args.count == 0)
+        return 0;
+    return error_usage(err, "%s takes no arguments: %s is too much", command,
+                       req->args.items[0]);
+}

@@ -42,4 +42,7 @@ int print_text(const char *text, struct error *err);
 int one_argument(const struct request *req, const char *what, const char **out,
                  struct error *err);
 
+/* None: a word that would be passed over may have been meant. */
+int no_arguments(const struct request *req, const char *command, struct error *err);
+
 #endif

@@ -63,6 +63,8 @@ static int config_main(const struct request *req, char *const *env, int *exit_co
     int r = session_init(&s, req, env, err);
 
     if (r == 0)
+        r = no_arguments(req, "config", err);
+    if (r == 0)
         r = req->json ? config_json(&s, &out, err) : config_text(&s, &out, err);
     if (r == 0)
         r = print_text(buf_str(&out), err);

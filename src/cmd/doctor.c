@@ -157,6 +157,8 @@ static int doctor_main(const struct request *req, char *const *env, int *exit_co
     struct session s;
     int r = session_init(&s, req, env, err);
 
+    if (r == 0)
+        r = no_arguments(req, "doctor", err);
     if (r == 0) {
         check_kernel(&report, &s);
         check_base(&report, &s);

@@ -63,6 +63,20 @@ static void a_typing_mistake_is_told_the_nearest(void **state)
                    "unknown command zzzz; repx-launch --help lists the commands");
 }
 
+/* "config x" printed the configuration: x may have been meant for something. */
+static void a_word_too_much_is_named(void **state)
+{
+    struct request req = REQUEST_INIT;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(no_arguments(&req, "config", &err), 0);
+    strv_add(&req.args, "x");
+    assert_int_equal(no_arguments(&req, "config", &err), -1);
+    assert_int_equal(err.class, ERROR_USAGE);
+    assert_string_equal(err.text, "config takes no arguments: x is too much");
+    request_release(&req);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -70,6 +84,7 @@ int main(void)
         cmocka_unit_test(half_a_command_is_told_the_rest),
         cmocka_unit_test(an_option_in_front_is_told_its_place),
         cmocka_unit_test(a_typing_mistake_is_told_the_nearest),
+        cmocka_unit_test(a_word_too_much_is_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
