@@ -44,6 +44,8 @@ test_end() {
     scratch_remove "${T:-}"
 }
 
+status='' out='' err=''
+
 # launch ARGUMENT...: runs the launcher; sets status, out and err. Input: /dev/null, or
 # the file STDIN.
 launch() {
@@ -101,6 +103,14 @@ same() {
         diff <(printf '%s' "$2") "$1"
         return 1
     }
+}
+
+# refute COMMAND...: it must fail. (Bash does not take a failing "! command" for an error.)
+refute() {
+    if "$@"; then
+        echo "unexpected success: $*"
+        return 1
+    fi
 }
 
 exists() {

@@ -298,6 +298,21 @@ CONFIG
     refused 2 'image inspect' 'image prepare'
 }
 
+@test "doctor: each check, text and --json, and what a broken node says" {
+    ok doctor
+    [[ $out == *'ok    kernel      Linux '* && $out == *'ok    bwrap '*"$(bwrap --version)"* && $out == *"$BASE"* ]] || show
+    ok doctor --json
+    [[ $(jq -r '.[] | select(.check == "kernel") | .result' <<<"$out") == ok ]]
+    [[ $(jq -r '[.[].result] | index("fail")' <<<"$out") == null ]] || show
+    : >"$T/file"
+    launch doctor --node-local-path "$T/file"
+    exits 1
+    [[ $out == *'fail  '*"$T/file"* ]] || show
+    launch doctor --runtime podman
+    exits 1
+    [[ $out == *'fail  runtimes    podman: none of them works'* ]] || show
+}
+
 @test "version, in three ways" {
     ok version
     [[ $out =~ ^repx-launch\ [0-9]+\.[0-9]+\.[0-9]+ ]] || show
@@ -312,7 +327,7 @@ CONFIG
     local command
     ok --help
     overview=$out
-    for command in run exec debug-run plan list 'image inspect' 'image prepare' 'cache list' config version; do
+    for command in run exec debug-run plan list 'image inspect' 'image prepare' 'cache list' config doctor version; do
         [[ $overview == *"$command"* ]] || show "$command is not in the overview"
         # shellcheck disable=SC2086 # two words
         ok $command --help

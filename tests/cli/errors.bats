@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Bad input: one sentence on stderr, exit code 125 or 2, nothing half-written.
+# shellcheck disable=SC2154 # out and err: of helpers.bash
 
 load ../helpers
 
@@ -31,6 +32,13 @@ bad() {
     launch run "$id"
     refused 125 "$@"
     absent "$BASE/outputs"
+}
+
+# unverified: the lab's digests are not checked from here on, so that changes to it need
+# no new ones.
+unverified() {
+    export REPX_NO_VERIFY_LAB=1
+    reseal() { :; }
 }
 
 # bad_lab FILTER TEXT...: the same after a change to the run's metadata.
@@ -166,22 +174,20 @@ control=$'a\033[31mb\nc\a'
 @test "JSON of every broken kind, in each file" {
     local file text
     for file in lab/lab-metadata.json revision/metadata-top.json "$meta"; do
+        # what it says counts, also when it is what the manifest lists
+        [[ $file == lab/* ]] || unverified
         for text in '' '{' '[]' 'null' '{}' '"text"' '{"a":1' $'{"a":"\xff\xfe"}' '{"a":1}{"b":2}' "$(printf '[%.0s' {1..5000})"; do
-            scratch_remove "$LAB"
-            cp -a "$FILES/lab-lab" "$LAB"
             printf '%s' "$text" >"$LAB/$file"
-            [[ $file == lab/* ]] || reseal
             bad "${file##*/}"
         done
-        scratch_remove "$LAB"
-        cp -a "$FILES/lab-lab" "$LAB"
-        truncate -s 200 "$LAB/$file"
-        [[ $file == lab/* ]] || reseal
+        head -c 60 "$FILES/lab-lab/$file" >"$LAB/$file"
         bad "${file##*/}"
+        cp "$FILES/lab-lab/$file" "$LAB/$file"
     done
 }
 
 @test "metadata: wrong types, missing members" {
+    unverified
     bad_lab '.jobs = []' jobs
     bad_lab ".jobs[\"$id\"] = 1" "$id"
     bad_lab ".jobs[\"$id\"].executables = []" "$id"
@@ -195,6 +201,7 @@ control=$'a\033[31mb\nc\a'
 }
 
 @test "metadata: paths and ids that point outside" {
+    unverified
     local path
     for path in ../../../bin/sh /bin/sh "jobs/$id/../../../x" "jobs/$id/bin/../../../../x" '' .; do
         bad_lab ".jobs[\"$id\"].executables.main.path = \"$path\"" "$id"
@@ -213,6 +220,7 @@ control=$'a\033[31mb\nc\a'
 }
 
 @test "output templates that leave the producer's out" {
+    unverified
     local template consumer
     consumer=$(job stage-B)
     ok run "$id"
@@ -237,7 +245,7 @@ control=$'a\033[31mb\nc\a'
     ln -sf "$T/secret" "$(out_of "$id")/numbers.txt"
     launch run "$consumer"
     [[ $status -ne 0 ]] || show
-    ! grep -rqs secret "$(out_of "$consumer")"
+    refute grep -rqs secret "$(out_of "$consumer")"
 }
 
 @test "inputs from jobs and outputs that do not exist" {

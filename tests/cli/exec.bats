@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # repx-launch exec: every kind of image, exit codes, input, environment, mounts.
+# shellcheck disable=SC2154 # out and err: of helpers.bash
 
 load ../helpers
 

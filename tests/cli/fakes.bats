@@ -115,7 +115,7 @@ GOLDEN
     local call
     LD_LIBRARY_PATH=/x ok exec --image "$FILES/images/docker-dir" -e LD_PRELOAD=/x.so -- /bin/true
     call=$(calls launch)
-    ! tr '\0' '\n' <"$call/env" | grep -q '^\(LD_\|FROM_IMAGE\)'
+    refute grep -z '^\(LD_\|FROM_IMAGE\)' "$call/env"
 }
 
 @test "a job's sandbox: network, hostname, mounts in the arguments" {
@@ -124,7 +124,7 @@ GOLDEN
     for word in --unshare-all --die-with-parent --as-pid-1 --remount-ro --proc --dev --tmpfs "$(out_of "$id")"; do
         grep -qxF -- "$word" <<<"$args" || show "$word"
     done
-    ! grep -qx -- '--share-net\|--overlay.*\|--uid\|--disable-userns' <<<"$args"
+    refute grep -qx -- '--share-net\|--overlay.*\|--uid\|--disable-userns' <<<"$args"
     ok run "$id" --network host
     tr '\0' '\n' <"$(calls launch | tail -n 1)/args" | grep -qx -- --share-net
 }
@@ -218,6 +218,6 @@ GOLDEN
         echo "# $version" >>"$FAKE/bwrap"
         ok run "$id"
         [[ $(record "$id" .runtime.version) == "$version" ]]
-        ! tr '\0' '\n' <"$(calls launch | tail -n 1)/args" | grep -q overlay
+        refute grep -z overlay "$(calls launch | tail -n 1)/args"
     done
 }

@@ -117,7 +117,7 @@ waiting_job() {
     [[ $(record "$id" '.image.layers | join(" ")') == \
         "$(jq -r '.rootfs.diff_ids | join(" ")' "$LAB"/images/*/????????????????????????????????????????????????????????????????.json)" ]]
     [[ $(record "$id" '.environment | contains(["SECRET", "SLURM_JOB_ID", "PATH"])') == true ]]
-    ! grep -q hidden "$(repx_of "$id")/launch.json"
+    refute grep -q hidden "$(repx_of "$id")/launch.json"
     [[ $(record "$id" ".mounts[] | select(.dest == \"$(out_of "$id")\") | .kind, .role") == $'bind-rw\nout' ]]
     [[ $(record "$id" '.phases | [.wait_s, .extract_s, .setup_s, .run_s] | map(type == "number" and . >= 0) | all') == true ]]
     [[ $(record "$id" '.phases.run_s > 0 and .phases.extract_s > 0') == true ]]
@@ -459,7 +459,7 @@ $(stat -c %s "$LAB/revision/metadata-sim.json")
 @test "SIGUSR1 to a run reaches its jobs, and the run goes on" {
     local id
     waiting_job <<<'trap '\''echo got USR1; echo 1 >"$out/numbers.txt"; exit 0'\'' USR1'
-    start run sim -j 2
+    start run sim -j 1
     await test -e "$(out_of "$id")/started"
     kill -USR1 "$pid"
     ended
