@@ -11,6 +11,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -221,6 +222,16 @@ static struct failure become_command(const struct job *j)
     return exec_command(j);
 }
 
+/* bwrap ties its child's life to its own late: when the launcher is killed before that,
+ * bwrap dies and nobody would end us. The kernel closes the launcher's end of the pipe
+ * before it lets bwrap die, so whoever finds it open here is told of the death. */
+static bool launcher_lives(const struct job *j)
+{
+    struct pollfd p = {.fd = j->status_fd, .events = 0};
+
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && poll(&p, 1, 0) == 0;
+}
+
 /* 0 when the command was executed, else the exit code of init. */
 static int start(struct job *j)
 {
@@ -317,6 +328,8 @@ int main(int argc, char **argv)
     sigprocmask(SIG_SETMASK, &all, NULL);
     if (argc <= INIT_ARGS || !parse_fd(argv[1], &j.status_fd) ||
         !parse_fd(argv[2], &env_fd))
+        return 125;
+    if (!launcher_lives(&j))
         return 125;
     j.terminal = strcmp(argv[3], INIT_MODE_TERMINAL) == 0;
     j.cwd = argv[4];
