@@ -2,10 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/quote.h"
 #include "cmd/command.h"
 #include "sys/fdio.h"
 
@@ -13,15 +11,9 @@ extern char **environ;
 
 static int report(const struct error *err)
 {
-    struct buf line = BUF_INIT;
+    bool usage = err->class == ERROR_USAGE && !strstr(err->text, "--help");
 
-    buf_adds(&line, "repx-launch: ");
-    quote_printable(&line, err->text);
-    if (err->class == ERROR_USAGE && !strstr(err->text, "--help"))
-        buf_adds(&line, " (see repx-launch --help)");
-    buf_addc(&line, '\n');
-    fputs(buf_str(&line), stderr);
-    buf_release(&line);
+    log_error(err, usage ? " (see repx-launch --help)" : "");
     return error_exit_code(err);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/error.h"
 #include "base/quote.h"
 
 static enum log_level current_level = LOG_LEVEL_NORMAL;
@@ -30,6 +31,19 @@ static void log_line(const char *prefix, const char *fmt, va_list ap)
     fputs(buf_str(&line), stderr);
     fflush(stderr);
     buf_release(&text);
+    buf_release(&line);
+}
+
+void log_error(const struct error *err, const char *tail)
+{
+    struct buf line = BUF_INIT;
+
+    buf_adds(&line, "repx-launch: ");
+    quote_printable(&line, err->text);
+    buf_adds(&line, tail);
+    buf_addc(&line, '\n');
+    fputs(buf_str(&line), stderr);
+    fflush(stderr);
     buf_release(&line);
 }
 

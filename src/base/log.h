@@ -11,6 +11,11 @@ enum log_level { LOG_LEVEL_QUIET = -1, LOG_LEVEL_NORMAL = 0, LOG_LEVEL_VERBOSE =
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
+struct error;
+
+/* The one error of a process: "repx-launch: <text>", whatever the level. */
+void log_error(const struct error *err, const char *tail);
+
 /* "repx-launch: warning: ..." unless quiet. */
 __attribute__((format(printf, 1, 2))) void log_warn(const char *fmt, ...);
 /* "repx-launch: ..." unless quiet. */

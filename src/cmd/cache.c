@@ -95,7 +95,7 @@ static int cache_list_main(const struct request *req, char *const *env, int *exi
 
 const struct command cmd_cache_list = {
     .name = "cache list",
-    .options = FOR_CONFIG,
+    .options = FOR_CONFIG | FOR_JSON,
     .synopsis = "[--json]",
     .summary = "The images in this node's store",
     .main = cache_list_main,

@@ -75,7 +75,7 @@ static int config_main(const struct request *req, char *const *env, int *exit_co
 
 const struct command cmd_config = {
     .name = "config",
-    .options = FOR_LAUNCH | FOR_CONFIG,
+    .options = FOR_LAUNCH | FOR_CONFIG | FOR_JSON,
     .synopsis = "[--json] [OPTION...]",
     .summary = "The settings in force and where each comes from",
     .main = config_main,

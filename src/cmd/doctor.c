@@ -90,14 +90,15 @@ static void check_runtimes(struct report *r, const struct session *s)
     for (size_t i = 0; i < s->settled.runtimes.count; i++)
         buf_addf(&wanted, "%s%s", i ? ", " : "", s->settled.runtimes.items[i]);
     if (usable == 0) {
-        buf_adds(&wanted, ": none of them works on this node; see the rows above");
+        buf_adds(&wanted, ": none of them works on this node; install bubblewrap, or "
+                          "list one that works in execution_types");
         add_row(r, VERDICT_FAIL, "runtimes", buf_str(&wanted));
     } else {
         add_row(r, VERDICT_OK, "runtimes", buf_str(&wanted));
     }
 }
 
-static void check_store(struct report *r, struct session *s)
+static bool check_store(struct report *r, struct session *s)
 {
     _cleanup_free_ char *text = NULL;
     struct error err = ERROR_INIT;
@@ -105,11 +106,11 @@ static void check_store(struct report *r, struct session *s)
 
     if (session_open_store(s, &err) < 0) {
         add_row(r, VERDICT_FAIL, "store", err.text);
-        return;
+        return false;
     }
     if (fstatvfs(s->store.fd, &vfs) < 0) {
         add_row(r, VERDICT_FAIL, "store", "cannot ask for its free space");
-        return;
+        return false;
     }
     text = str_printf("%s, %.1f GB free%s", s->store.path,
                       (double)vfs.f_bavail * (double)vfs.f_frsize / 1e9,
@@ -118,6 +119,7 @@ static void check_store(struct report *r, struct session *s)
                           : "; node_local_path is not set, so images are extracted "
                             "below base_path");
     add_row(r, VERDICT_OK, "store", text ? text : "");
+    return true;
 }
 
 static void check_base(struct report *r, const struct session *s)
@@ -162,8 +164,10 @@ static int doctor_main(const struct request *req, char *const *env, int *exit_co
     if (r == 0) {
         check_kernel(&report, &s);
         check_base(&report, &s);
-        check_store(&report, &s);
-        if (session_find_tools(&s, &why) < 0)
+        if (!check_store(&report, &s))
+            add_row(&report, VERDICT_NOTE, "runtimes",
+                    "not checked: their answers are kept beside the store");
+        else if (session_find_tools(&s, &why) < 0)
             add_row(&report, VERDICT_FAIL, "tools", why.text);
         else
             check_runtimes(&report, &s);
@@ -178,7 +182,7 @@ static int doctor_main(const struct request *req, char *const *env, int *exit_co
 
 const struct command cmd_doctor = {
     .name = "doctor",
-    .options = FOR_LAUNCH | FOR_CONFIG,
+    .options = FOR_LAUNCH | FOR_CONFIG | FOR_JSON,
     .synopsis = "[--json] [OPTION...]",
     .summary = "Can this node do it? Each check with its remedy",
     .details =

@@ -149,7 +149,7 @@ static int inspect_main(const struct request *req, char *const *env, int *exit_c
 
 const struct command cmd_image_inspect = {
     .name = "image inspect",
-    .options = FOR_EXEC | FOR_LAB | FOR_CONFIG,
+    .options = FOR_EXEC | FOR_LAB | FOR_CONFIG | FOR_JSON,
     .synopsis = "IMAGE [--json]",
     .summary = "What an image is: kind, digests, layers, command",
     .main = inspect_main,
@@ -211,7 +211,7 @@ static int prepare_main(const struct request *req, char *const *env, int *exit_c
 
 const struct command cmd_image_prepare = {
     .name = "image prepare",
-    .options = FOR_EXEC | FOR_LAB | FOR_CONFIG,
+    .options = FOR_EXEC | FOR_LAB | FOR_CONFIG | FOR_JSON,
     .synopsis = "IMAGE [--json]",
     .summary = "Put an image into the node-local store, print its tree",
     .main = prepare_main,

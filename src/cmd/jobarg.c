@@ -16,7 +16,7 @@ static int job_name(const struct request *req, const char **name, struct error *
     }
     if (n > 1) {
         error_usage(err, "one job at a time: %s is too much", req->args.items[1]);
-        return error_hint(err, "a command comes behind --");
+        return error_hint(err, "a command of debug-run comes behind --");
     }
     *name = req->args.items[0];
     return 0;

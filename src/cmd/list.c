@@ -163,7 +163,7 @@ static int list_main(const struct request *req, char *const *env, int *exit_code
 
 const struct command cmd_list = {
     .name = "list",
-    .options = FOR_LAB | FOR_LIST | FOR_CONFIG,
+    .options = FOR_LAB | FOR_LIST | FOR_CONFIG | FOR_JSON,
     .synopsis = "[RUN...] [--lab LAB] [--json]",
     .summary = "The runs and jobs of a lab and how they stand",
     .main = list_main,

@@ -31,7 +31,7 @@ static int plan_main(const struct request *req, char *const *env, int *exit_code
 
 const struct command cmd_plan = {
     .name = "plan",
-    .options = FOR_LAUNCH | FOR_LAB | FOR_JOB | FOR_CONFIG,
+    .options = FOR_LAUNCH | FOR_LAB | FOR_JOB | FOR_CONFIG | FOR_JSON,
     .synopsis = "JOB [--lab LAB] [--json] [OPTION...]",
     .summary = "What `run JOB` would do: mounts, environment, command",
     .details = "The image is put into the node-local store, because its directories\n"

@@ -95,6 +95,14 @@ static int run_many(struct session *s, const struct lab *lab, struct selection *
 
     if (lab_order(lab, sel->jobs, sel->n, &order, &n, err) < 0)
         return -1;
+    /* what is wrong with the node is said once, not by each job */
+    for (size_t i = 0; i < n; i++) {
+        if (!lab->runs[lab->jobs[order[i]].run].image)
+            continue;
+        if (launch_check_node(s, err) < 0)
+            return -1;
+        break;
+    }
     return graph_run(s, lab, order, n, &opts, exit_code, err);
 }
 

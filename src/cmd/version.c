@@ -16,6 +16,7 @@ static int version_main(const struct request *req, char *const *env, int *exit_c
 
 const struct command cmd_version = {
     .name = "version",
+    .options = FOR_JSON,
     .synopsis = "[--json]",
     .summary = "Print the version",
     .main = version_main,

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "launch/run_unit.h"
 #include "outcome/classify.h"
 #include "runtime/supervise.h"
 #include "sys/fdio.h"
@@ -28,7 +29,6 @@ static void graph_release(struct graph *g)
     }
     free(g->nodes);
     free(g->job_node);
-    free(g->program);
 }
 
 /* One launcher at a time speaks, until one of the run has succeeded: its warnings
@@ -52,43 +52,46 @@ static bool may_speak(const struct graph *g, const struct graph_node *n)
     return true;
 }
 
-static int node_argv(const struct graph *g, const struct graph_node *n,
-                     struct strv *argv, struct error *err)
-{
-    const struct unit u = {.kind = n->kind, .branch = n->branch, .step = n->step};
-    _cleanup_free_ char *unit = unit_text(&u);
+struct node_work {
+    struct graph *graph;
+    struct graph_node *node;
+};
 
-    strv_addl(argv, "repx-launch", "run", NULL);
-    request_to_argv(g->s->request,
-                    FOR_RUN | FOR_LAUNCH | FOR_LAB | FOR_JOB | FOR_CONFIG, argv);
-    /* last ones count: the lab as it was resolved and verified, this one unit */
-    strv_addf(argv, "--lab=%s", g->lab->path);
-    strv_addl(argv, "--no-verify-lab", n->speaks ? NULL : "--quiet", NULL);
-    strv_addf(argv, "--unit=%s", unit ? unit : "");
-    strv_addl(argv, "--", g->lab->jobs[n->job].id, NULL);
-    return unit ? strv_check(argv, err) : error_oom(err);
+/* The child's side: a launcher of its own for this unit, with the lab as it was read.
+ */
+static int node_main(void *arg)
+{
+    const struct node_work *work = arg;
+    const struct graph_node *n = work->node;
+    const struct graph *g = work->graph;
+    const struct unit u = {.kind = n->kind, .branch = n->branch, .step = n->step};
+    struct error err = ERROR_INIT;
+    int exit_code = 0;
+
+    if (!n->speaks)
+        log_set_level(LOG_LEVEL_QUIET);
+    if (supervise_prepare(&err) == 0 &&
+        run_unit(g->s, g->lab, &g->lab->jobs[n->job], &u, &exit_code, &err) == 0)
+        return exit_code;
+    log_error(&err, "");
+    return error_exit_code(&err);
 }
 
 static int node_start(struct graph *g, struct graph_node *n, struct error *err)
 {
-    _cleanup_strv_ struct strv argv = STRV_INIT;
+    struct node_work work = {.graph = g, .node = n};
     struct spawn spawn = SPAWN_INIT;
     _cleanup_close_ int null = -1;
     struct spawn_fd stdin_null = {.to = 0};
     sigset_t blocked;
 
     n->speaks = may_speak(g, n);
-    if (node_argv(g, n, &argv, err) < 0)
-        return -1;
     /* several jobs cannot share a terminal's input, and in a group of their own reading
      * it would stop them */
     null = pathfd_open_user("/dev/null", O_RDONLY, err);
     if (null < 0)
         return -1;
     stdin_null.from = null;
-    spawn.program = g->program;
-    spawn.argv = strv_argv(&argv);
-    spawn.env = g->s->env;
     /* a group of its own: the terminal's Ctrl-C comes through this process, once */
     spawn.new_group = true;
     spawn.die_with_parent = true;
@@ -96,7 +99,7 @@ static int node_start(struct graph *g, struct graph_node *n, struct error *err)
     spawn.blocked = &blocked;
     spawn.fds = &stdin_null;
     spawn.n_fds = 1;
-    n->pid = spawn_start(&spawn, &n->pidfd, err);
+    n->pid = spawn_fork(&spawn, node_main, &work, &n->pidfd, err);
     if (n->pid < 0)
         return -1;
     n->state = NODE_RUNNING;
@@ -116,11 +119,13 @@ static void node_name(const struct graph *g, const struct graph_node *n,
         buf_addf(out, " (%s)", unit);
 }
 
-static bool has_log(const char *repx_dir)
+/* A unit that the launcher could not start has said why, and has no logs of its own. */
+static bool has_log(const struct graph_node *n, const char *repx_dir)
 {
     _cleanup_free_ char *path = str_printf("%s/stderr.log", repx_dir);
 
-    return path && access(path, F_OK) == 0;
+    return (n->exit_code < 125 || n->exit_code > 127) && path &&
+           access(path, F_OK) == 0;
 }
 
 static void log_end(const struct graph *g, const struct graph_node *n, int wait_status)
@@ -135,8 +140,7 @@ static void log_end(const struct graph *g, const struct graph_node *n, int wait_
     buf_addc(&text, ' ');
     classify_describe(wait_status, &text);
     buf_addf(&text, " after %.1f s", seconds);
-    /* a unit that could not start has said why, and has no logs */
-    if (wait_status != 0 && dir && has_log(dir))
+    if (wait_status != 0 && dir && has_log(n, dir))
         buf_addf(&text, "; its logs are in %s", dir);
     log_info("%s", buf_str(&text));
 }
@@ -293,9 +297,6 @@ static int graph_init(struct graph *g, struct session *s, const struct lab *lab,
                       struct error *err)
 {
     *g = (struct graph){.s = s, .lab = lab};
-    g->program = process_self_program(err);
-    if (!g->program)
-        return -1;
     g->job_node = calloc(lab->n_jobs + 1, sizeof(*g->job_node));
     if (!g->job_node)
         return error_oom(err);

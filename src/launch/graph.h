@@ -1,6 +1,7 @@
 /* graph: many units on this machine, producers before consumers, at most N at a time.
- * Each unit is a `repx-launch run JOB --unit U` of its own, so that one that dies takes
- * nothing with it. A failed unit stops its dependents and nothing else. */
+ * Each unit has a process of its own, forked from this one so that the lab is read
+ * once; one that dies takes nothing with it. A failed unit stops its dependents and
+ * nothing else. */
 #ifndef REPX_LAUNCH_GRAPH_H
 #define REPX_LAUNCH_GRAPH_H
 
@@ -40,7 +41,6 @@ struct graph {
     struct graph_node *nodes;
     size_t n, cap;
     size_t *job_node; /* by job: the node dependents wait for, SIZE_MAX: not selected */
-    char *program;    /* this executable */
     size_t running;
     int first_failure; /* exit code of the unit that failed first, 0 none */
     int signalled;

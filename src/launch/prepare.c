@@ -28,6 +28,20 @@ void launch_release(struct launch *l)
     *l = (struct launch)LAUNCH_INIT;
 }
 
+static int add_user_mounts(struct session *s, const struct bindlist *from,
+                           struct bindlist *all, struct error *err);
+
+/* Mistakes in mounts are found before anything of the job is touched. */
+static int check_user_mounts(struct session *s, struct error *err)
+{
+    const struct bindlist none = BINDLIST_INIT;
+    struct bindlist all = BINDLIST_INIT;
+    int r = add_user_mounts(s, &none, &all, err);
+
+    bindlist_release(&all);
+    return r;
+}
+
 /* Without an image only native can run the job; that has to be allowed by name. */
 static int choose_without_image(struct launch *l, struct session *s, const char *what,
                                 struct error *err)
@@ -57,9 +71,19 @@ int launch_choose(struct launch *l, struct session *s, const char *image_path,
         return -1;
     if (runtime_select(&s->settled.runtimes, &s->tools, &l->backend, err) < 0)
         return -1;
-    if (!l->backend->isolated)
-        log_warn("%s runs natively: no isolation, the image is not used", what);
+    if (l->backend->isolated)
+        return check_user_mounts(s, err);
+    log_warn("%s runs natively: no isolation, the image is not used", what);
     return 0;
+}
+
+int launch_check_node(struct session *s, struct error *err)
+{
+    const struct runtime_backend *backend;
+
+    if (session_find_tools(s, err) < 0 || session_open_store(s, err) < 0)
+        return -1;
+    return runtime_select(&s->settled.runtimes, &s->tools, &backend, err);
 }
 
 int launch_fetch(struct launch *l, struct session *s, struct error *err)

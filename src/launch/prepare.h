@@ -50,6 +50,9 @@ void launch_release(struct launch *l);
 int launch_choose(struct launch *l, struct session *s, const char *image_path,
                   const char *what, struct error *err);
 
+/* Store, tools and runtime of this node, once before many jobs that have an image. */
+int launch_check_node(struct session *s, struct error *err);
+
 /* Puts the image's root filesystem on this node. */
 int launch_fetch(struct launch *l, struct session *s, struct error *err);
 

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/quote.h"
 #include "launch/shell.h"
 #include "outcome/classify.h"
 #include "outcome/markers.h"
@@ -83,7 +84,10 @@ static int attempt_claim(struct attempt *a, struct error *err)
     note = str_printf("pid %d on %s", (int)getpid(), a->s->host);
     if (!note)
         return error_oom(err);
-    return lockfile_note_write(&a->lock, note, err);
+    if (lockfile_note_write(&a->lock, note, err) < 0)
+        return error_context(err, "job %s cannot write to %s", a->job.job->id,
+                             a->job.repx);
+    return 0;
 }
 
 /* A log of this launch alone: what the run before wrote stays in its old file for
@@ -312,6 +316,15 @@ int run_unit(struct session *s, const struct lab *lab, const struct lab_job *job
     return r;
 }
 
+/* For the person at the shell. */
+static void log_own_command(const struct attempt *a)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+
+    quote_shell_argv(&text, strv_argv(&a->job.argv));
+    log_info("the job's own command is: %s", buf_str(&text));
+}
+
 int debug_unit(struct session *s, const struct lab *lab, const struct lab_job *job,
                const struct unit *u, char *const *argv, int *exit_code,
                struct error *err)
@@ -334,6 +347,7 @@ int debug_unit(struct session *s, const struct lab *lab, const struct lab_job *j
     if (r == 0 && !argv) {
         r = shell_find(&a.launch, a.job.host_tools, &shell, err);
         argv = strv_argv(&shell);
+        log_own_command(&a);
     }
     if (r == 0)
         r = attempt_plan(&a, argv, opts.interactive, err);

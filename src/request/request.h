@@ -23,6 +23,7 @@ enum {
     FOR_ALL = 1 << 5,
     FOR_JOB = 1 << 6,  /* run, debug-run, plan: what runs one job or phase */
     FOR_LIST = 1 << 7, /* list */
+    FOR_JSON = 1 << 8, /* commands that print an answer */
 };
 
 enum request_type {

@@ -116,8 +116,7 @@ static int explain_not_executed(const struct supervision *s, struct error *err)
         return error_hint(err, "%s",
                           strchr(name, '/')
                               ? "it must be in the image or in a mounted directory"
-                              : "it is in no directory of the sandbox's PATH; "
-                                "'repx-launch plan' shows it");
+                              : "it is in no directory of the sandbox's PATH");
     }
     error_set(err, ERROR_CANNOT_EXECUTE, errnum, "cannot execute '%s' in the sandbox",
               name);

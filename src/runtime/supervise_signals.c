@@ -76,6 +76,11 @@ int supervise_prepare(struct error *err)
 {
     sigset_t set;
 
+    /* a child made by spawn_fork starts anew: its parent's signals are not its own */
+    cleanup_closep(&signal_fd);
+    signal_fd = -1;
+    stop_signal = 0;
+    held_bits = 0;
     supervise_signal_set(&set);
     /* Children of the job that lose their parent come to us and must be reaped. */
     sigaddset(&set, SIGCHLD);

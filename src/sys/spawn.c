@@ -295,6 +295,61 @@ static void reap(pid_t pid)
         ;
 }
 
+/* The child's side of spawn_fork. */
+__attribute__((noreturn)) static void fork_main(const struct spawn *s, pid_t parent,
+                                                int (*body)(void *arg), void *arg)
+{
+    sigset_t mask;
+    int status;
+
+    child_reset_signals();
+    if (s->die_with_parent &&
+        (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
+        _exit(125);
+    if (s->new_session ? setsid() < 0 : s->new_group && setpgid(0, 0) < 0)
+        _exit(125);
+    for (size_t i = 0; i < s->n_fds; i++)
+        if (dup2(s->fds[i].from, s->fds[i].to) < 0)
+            _exit(125);
+    sigemptyset(&mask);
+    if (s->blocked)
+        mask = *s->blocked;
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    status = body(arg);
+    fflush(NULL);
+    _exit(status);
+}
+
+pid_t spawn_fork(const struct spawn *s, int (*body)(void *arg), void *arg, int *pidfd,
+                 struct error *err)
+{
+    pid_t parent = getpid(), pid;
+    sigset_t all, old;
+    int errnum;
+
+    /* what is buffered would be written twice */
+    fflush(NULL);
+    keep_children_waitable();
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pid = fork();
+    if (pid == 0)
+        fork_main(s, parent, body, arg);
+    errnum = errno;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (pid < 0) {
+        error_sys(err, errnum, "cannot fork");
+        return error_hint(err, "check the limits of processes (ulimit -u) and memory");
+    }
+    *pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (*pidfd >= 0)
+        return pid;
+    error_sys(err, errno, "cannot get a descriptor of a child process");
+    kill(pid, SIGKILL);
+    reap(pid);
+    return -1;
+}
+
 /* Whole report or nothing: it is smaller than PIPE_BUF. */
 static ssize_t read_report(int fd, struct failure *f)
 {

@@ -50,6 +50,13 @@ struct spawn {
  * failures (a missing interpreter is named), ERROR_LAUNCHER for earlier stages. */
 pid_t spawn_start(const struct spawn *s, int *pidfd, struct error *err);
 
+/* A child that goes on in this program, for work that shares what the parent has read:
+ * it gets the group, session, signals and the descriptors 0, 1 and 2 of s (program,
+ * argv, env and cwd are not looked at), keeps all others, runs body(arg) and exits with
+ * what that returns. Only for a process with one thread. */
+pid_t spawn_fork(const struct spawn *s, int (*body)(void *arg), void *arg, int *pidfd,
+                 struct error *err);
+
 /* Starts, waits, and returns the wait status (as waitpid gives it); output of fd 1 and
  * 2 is appended to out when out is not NULL (at most 64 KiB are kept). -1 with err. */
 int spawn_run(const struct spawn *s, struct buf *out, struct error *err);

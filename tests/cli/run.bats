@@ -447,7 +447,7 @@ $(stat -c %s "$LAB/revision/metadata-sim.json")
     start run "$id"
     await test -e "$(out_of "$id")/started"
     kill -TERM "$pid"
-    await test -e "$(repx_of "$id")/FAIL"
+    await test -s "$BASE/outputs/completions.jsonl"
     kill -KILL "$pid"
     ended
     exits 137

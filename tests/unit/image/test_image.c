@@ -259,7 +259,8 @@ static void archive_links_are_resolved(void **state)
     tar_end(&tar);
     test_write("img.tar", tar.data, tar.len);
     buf_release(&tar);
-    expect_error("img.tar", "..");
+    /* a link out of the archive names nothing in it */
+    expect_error("img.tar", "\"l0/layer.tar\", is missing");
 }
 
 static void rootfs_tar_and_directory(void **state)

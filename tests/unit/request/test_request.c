@@ -13,8 +13,8 @@
 #include "request/request.h"
 
 #define EVERY                                                                          \
-    (FOR_RUN | FOR_EXEC | FOR_LAUNCH | FOR_LAB | FOR_JOB | FOR_LIST | FOR_CONFIG |     \
-     FOR_ALL)
+    (FOR_RUN | FOR_EXEC | FOR_LAUNCH | FOR_LAB | FOR_JOB | FOR_LIST | FOR_JSON |       \
+     FOR_CONFIG | FOR_ALL)
 /* An argv or environment of literals, which the code under test only reads. */
 #define WORDS(...) ((char *const *)(uintptr_t)(const char *const[]){__VA_ARGS__, NULL})
 
@@ -283,7 +283,7 @@ static void test_options_of_other_commands(void **state)
     assert_int_equal(request_parse(&f->r, FOR_LAB, WORDS("-j2"), &f->err), -1);
     assert_usage(f, "option -j (--jobs) does not apply to this command");
     /* FOR_ALL goes everywhere. */
-    assert_int_equal(request_parse(&f->r, 0, WORDS("--json"), &f->err), 0);
+    assert_int_equal(request_parse(&f->r, 0, WORDS("--quiet"), &f->err), 0);
 }
 
 static void test_missing_and_bad_values(void **state)
@@ -490,7 +490,8 @@ static void test_help_fits(void **state)
     buf_reset(&out);
     request_help(FOR_CONFIG, &out);
     assert_null(strstr(buf_str(&out), "--jobs"));
-    assert_non_null(strstr(buf_str(&out), "--json"));
+    assert_null(strstr(buf_str(&out), "--json"));
+    assert_non_null(strstr(buf_str(&out), "--quiet"));
 }
 
 static void test_request_set_for_other_readers(void **state)

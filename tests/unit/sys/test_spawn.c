@@ -467,6 +467,44 @@ static int child_role(char **argv)
     return 0;
 }
 
+/* What a forked child found out, as bits of its exit code. */
+static int forked_body(void *arg)
+{
+    const int *kept = arg;
+    char byte = 0;
+    sigset_t mask;
+
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    return (getpgrp() == getpid() ? 1 : 0) | (read(0, &byte, 1) == 0 ? 2 : 0) |
+           (fcntl(*kept, F_GETFD) >= 0 ? 4 : 0) |
+           (sigismember(&mask, SIGUSR1) == 1 && !sigismember(&mask, SIGUSR2) ? 8 : 0);
+}
+
+static void fork_goes_on_in_this_program(void **state)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC), pidfd, status;
+    struct spawn_fd input = {.from = null, .to = 0};
+    struct spawn s = SPAWN_INIT;
+    struct error err = ERROR_INIT;
+    sigset_t blocked;
+    pid_t pid;
+
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGUSR1);
+    s.new_group = true;
+    s.die_with_parent = true;
+    s.fds = &input;
+    s.n_fds = 1;
+    s.blocked = &blocked;
+    pid = spawn_fork(&s, forked_body, &null, &pidfd, &err);
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 15);
+    close(pidfd);
+    close(null);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +525,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(output_is_bounded),
         cmocka_unit_test(background_process_does_not_hold_us),
         cmocka_unit_test(dies_with_its_parent),
+        cmocka_unit_test(fork_goes_on_in_this_program),
     };
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
