@@ -43,7 +43,7 @@ static int bindlist_grow(struct bindlist *l, struct error *err)
     return 0;
 }
 
-static bool bindlist_has(const struct bindlist *l, const char *dest)
+bool bindlist_has(const struct bindlist *l, const char *dest)
 {
     for (size_t i = 0; i < l->n; i++)
         if (strcmp(l->items[i].dest, dest) == 0)

@@ -29,6 +29,8 @@ void bindlist_release(struct bindlist *l);
 int bindlist_add(struct bindlist *l, enum plan_mount_kind kind, enum plan_role role,
                  const char *source, const char *dest, bool is_file, struct error *err);
 
+bool bindlist_has(const struct bindlist *l, const char *dest);
+
 /* Adds SRC[:DST[:ro|rw]] of the user or the site. The source must exist. */
 int bindlist_add_mount(struct bindlist *l, const char *text, struct error *err);
 

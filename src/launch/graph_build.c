@@ -137,7 +137,7 @@ static int write_work_item(struct graph *g, size_t job, size_t branch, const cha
 
     if (!path)
         return error_oom(err);
-    fd = pathfd_make_dirs_user(path, 0755, err);
+    fd = job_make_dirs(g->s->settled.base_path, path, err);
     if (fd < 0)
         return -1;
     file = pathfd_open_nofollow(fd, "work_item.json", O_RDONLY, 0, &ignored);
@@ -212,7 +212,7 @@ int graph_fail_composite(struct graph *g, size_t job, struct error *err)
 
     if (!dir)
         return error_oom(err);
-    fd = pathfd_make_dirs_user(dir, 0755, err);
+    fd = job_make_dirs(g->s->settled.base_path, dir, err);
     if (fd < 0 || markers_write(fd, false, err) < 0)
         return -1;
     return completions_append(g->s->settled.base_path, id, false, err);

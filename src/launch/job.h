@@ -45,6 +45,10 @@ int job_unit_check_inputs(const struct job_unit *j, struct error *err);
  * must be there. */
 int job_unit_binds(const struct job_unit *j, struct bindlist *binds, struct error *err);
 
+/* Makes path, which is below base, and opens it; never through a symbolic link below
+ * base: who can write there could lead us to other files of the user. */
+int job_make_dirs(const char *base, const char *path, struct error *err);
+
 /* Makes the unit's directories and returns repx opened. */
 int job_unit_make_dirs(const struct job_unit *j, struct error *err);
 

@@ -16,7 +16,26 @@
 
 #define METADATA_MAX (1u << 30)
 
-static int write_file(const char *path, const char *text, size_t len, struct error *err)
+int job_make_dirs(const char *base, const char *path, struct error *err)
+{
+    _cleanup_close_ int root = pathfd_make_dirs_user(base, 0755, err);
+    const char *rest = path + strlen(base);
+    int fd;
+
+    if (root < 0)
+        return -1;
+    fd = pathfd_make_dirs(root, rest + strspn(rest, "/"), 0755, err);
+    if (fd < 0) {
+        error_context(err, "cannot use %s", path);
+        if (err->errnum == ELOOP || err->errnum == ENOTDIR)
+            error_hint(err, "no part of it below %s may be a symbolic link or a file",
+                       base);
+    }
+    return fd;
+}
+
+static int write_file(const char *base, const char *path, const char *text, size_t len,
+                      struct error *err)
 {
     const char *slash = strrchr(path, '/');
     _cleanup_free_ char *dir = strndup(path, (size_t)(slash - path));
@@ -24,7 +43,7 @@ static int write_file(const char *path, const char *text, size_t len, struct err
 
     if (!dir)
         return error_oom(err);
-    fd = pathfd_make_dirs_user(dir, 0755, err);
+    fd = job_make_dirs(base, dir, err);
     if (fd < 0)
         return -1;
     if (atomicfile_write(fd, slash + 1, text, len, 0644, false, err) < 0)
@@ -57,20 +76,20 @@ static int publish_metadata(const struct job_unit *j, const struct input *in,
         return error_context(err, "metadata for input %s", in->name);
     if (has_content(in->path, &text))
         return 0;
-    return write_file(in->path, buf_str(&text), text.len, err);
+    return write_file(j->base, in->path, buf_str(&text), text.len, err);
 }
 
 int job_unit_make_dirs(const struct job_unit *j, struct error *err)
 {
-    _cleanup_close_ int out = pathfd_make_dirs_user(j->out, 0755, err);
+    _cleanup_close_ int out = job_make_dirs(j->base, j->out, err);
     int repx;
 
     if (out < 0)
         return -1;
-    repx = pathfd_make_dirs_user(j->repx, 0755, err);
+    repx = job_make_dirs(j->base, j->repx, err);
     if (repx < 0)
         return -1;
-    if (access(j->out, W_OK) < 0) {
+    if (faccessat(out, ".", W_OK, AT_EACCESS) < 0) {
         close(repx);
         return error_sys(err, errno, "job %s cannot write its output directory %s",
                          j->job->id, j->out);
@@ -80,10 +99,11 @@ int job_unit_make_dirs(const struct job_unit *j, struct error *err)
 
 int job_unit_write(const struct job_unit *j, struct error *err)
 {
-    if (write_file(j->inputs_path, j->inputs_text, strlen(j->inputs_text), err) < 0)
-        return -1;
-    if (write_file(j->params_path, j->job->params_json, strlen(j->job->params_json),
+    if (write_file(j->base, j->inputs_path, j->inputs_text, strlen(j->inputs_text),
                    err) < 0)
+        return -1;
+    if (write_file(j->base, j->params_path, j->job->params_json,
+                   strlen(j->job->params_json), err) < 0)
         return -1;
     for (size_t i = 0; i < j->inputs.n; i++) {
         const struct input *in = &j->inputs.items[i];
@@ -94,7 +114,8 @@ int job_unit_write(const struct job_unit *j, struct error *err)
         if (in->kind != INPUT_MANIFEST)
             continue;
         manifest = inputs_worker_outs(j->lab, j->job, j->base, j->n_branches, err);
-        if (!manifest || write_file(in->path, manifest, strlen(manifest), err) < 0)
+        if (!manifest ||
+            write_file(j->base, in->path, manifest, strlen(manifest), err) < 0)
             return -1;
     }
     return 0;

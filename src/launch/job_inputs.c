@@ -128,12 +128,26 @@ static int bind_artifact(const struct job_unit *j, const char *name, const char 
     return r < 0 ? -1 : 0;
 }
 
-/* The outputs of a whole run, which an inter-run input declares. */
+/* bwrap takes 9000 arguments, and its time grows with the square of the binds. */
+#define MANY_OUTPUTS 1000
+
+/* The outputs of a whole run, which an inter-run input declares. Of a very large run
+ * the directory of all outputs is shown, which is said. */
 static int bind_run_outputs(const struct job_unit *j, const struct lab_run *run,
                             struct bindlist *binds, struct error *err)
 {
     const struct unit whole = {.kind = UNIT_SIMPLE};
 
+    if (run->n_jobs > MANY_OUTPUTS) {
+        _cleanup_free_ char *all = str_printf("%s/outputs", j->base);
+
+        if (!all)
+            return error_oom(err);
+        log_warn("job %s: run %s has %zu jobs; all of %s is shown to it, read-only",
+                 j->job->id, run->name, run->n_jobs, all);
+        return bindlist_add(binds, PLAN_MOUNT_BIND_RO, PLAN_ROLE_INPUT, all, all, false,
+                            err);
+    }
     for (size_t i = 0; i < run->n_jobs; i++) {
         _cleanup_free_ char *out =
             layout_out_dir(j->base, j->lab->jobs[run->jobs[i]].id, &whole);
@@ -147,27 +161,17 @@ static int bind_run_outputs(const struct job_unit *j, const struct lab_run *run,
     return 0;
 }
 
-/* The sink outputs that worker_outs_manifest.json names. */
+/* The sink outputs that worker_outs_manifest.json names: one bind of the job's own
+ * directory, however many branches there are. */
 static int bind_branches(const struct job_unit *j, struct bindlist *binds,
                          struct error *err)
 {
-    _cleanup_free_ size_t *order = NULL;
-    size_t n = 0;
+    _cleanup_free_ char *dir = layout_job_dir(j->base, j->job->id);
 
-    if (inputs_step_order(j->job, &order, &n, err) < 0)
-        return -1;
-    for (size_t i = 0; i < j->n_branches; i++) {
-        const struct unit u = {.kind = UNIT_STEP,
-                               .branch = i,
-                               .step = j->job->executables[order[n - 1]].name + 5};
-        _cleanup_free_ char *out = layout_out_dir(j->base, j->job->id, &u);
-
-        if (!out)
-            return error_oom(err);
-        if (bind_artifact(j, "worker__outs", out, binds, err) < 0)
-            return -1;
-    }
-    return 0;
+    if (!dir)
+        return error_oom(err);
+    return bindlist_add(binds, PLAN_MOUNT_BIND_RO, PLAN_ROLE_INPUT, dir, dir, false,
+                        err);
 }
 
 static int bind_input(const struct job_unit *j, const struct input *in,

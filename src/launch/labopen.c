@@ -35,6 +35,7 @@ static char *only_directory(const char *tree, const char *tar, struct error *err
     _cleanup_(cleanup_closedir) DIR *dir = opendir(tree);
     _cleanup_free_ char *name = NULL;
     struct dirent *e;
+    struct stat st;
     char *path;
 
     if (!dir) {
@@ -44,8 +45,9 @@ static char *only_directory(const char *tree, const char *tar, struct error *err
     while ((e = readdir(dir))) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
-        if (name || e->d_type == DT_LNK) {
-            error_fail(err, "lab archive %s has more than one top-level directory",
+        if (name || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISDIR(st.st_mode)) {
+            error_fail(err, "lab archive %s is not one directory with the lab in it",
                        tar);
             return NULL;
         }

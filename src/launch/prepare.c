@@ -69,6 +69,10 @@ int launch_choose(struct launch *l, struct session *s, const char *image_path,
     l->has_image = true;
     if (resolve_image_allowed(&s->config, l->image.path, l->image.id.hex, err) < 0)
         return -1;
+    /* a tree that is used in place is a mount of that path */
+    if (l->image.kind == IMAGE_ROOTFS_DIR &&
+        resolve_tree_allowed(&s->config, s->env, l->image.path, err) < 0)
+        return -1;
     if (runtime_select(&s->settled.runtimes, &s->tools, &l->backend, err) < 0)
         return -1;
     if (l->backend->isolated)
@@ -193,22 +197,37 @@ static int check_not_covered(const struct bindlist *user, const struct bindlist 
     return 0;
 }
 
-static int append_all(struct bindlist *to, const struct bindlist *from,
+/* Two mounts at one place would silently be one. */
+static int append_all(struct bindlist *to, const struct bindlist *from, bool unique,
                       struct error *err)
 {
-    for (size_t i = 0; i < from->n; i++)
+    for (size_t i = 0; i < from->n; i++) {
+        if (unique && bindlist_has(to, from->items[i].dest)) {
+            error_fail(err, "there is something else at %s in the sandbox already",
+                       from->items[i].dest);
+            return error_hint(err, "mount %s at another place", from->items[i].source);
+        }
         if (bindlist_add(to, from->items[i].kind, from->items[i].role,
                          from->items[i].source, from->items[i].dest, from->is_file[i],
                          err) < 0)
             return -1;
+    }
     return 0;
 }
 
 static int add_texts(struct bindlist *to, const struct strv *texts, struct error *err)
 {
-    for (size_t i = 0; i < texts->count; i++)
+    for (size_t i = 0; i < texts->count; i++) {
+        size_t before = to->n;
+
         if (bindlist_add_mount(to, texts->items[i], err) < 0)
             return -1;
+        if (to->n == before) {
+            error_fail(err, "mount %s: another mount has the same place",
+                       texts->items[i]);
+            return error_hint(err, "leave one of them out");
+        }
+    }
     return 0;
 }
 
@@ -223,11 +242,11 @@ static int add_user_mounts(struct session *s, const struct bindlist *from,
     if (r == 0)
         r = check_not_covered(&user, &forced, err);
     if (r == 0)
-        r = append_all(all, from, err);
+        r = append_all(all, from, false, err);
     if (r == 0)
-        r = append_all(all, &user, err);
+        r = append_all(all, &user, true, err);
     if (r == 0)
-        r = append_all(all, &forced, err);
+        r = append_all(all, &forced, true, err);
     bindlist_release(&user);
     bindlist_release(&forced);
     return r;

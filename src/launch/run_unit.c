@@ -113,7 +113,7 @@ static int wipe_phase_out(const struct attempt *a, struct error *err)
 
     if (a->job.unit.kind != UNIT_SCATTER && a->job.unit.kind != UNIT_STEP)
         return 0;
-    fd = pathfd_open_user(a->job.out, O_RDONLY | O_DIRECTORY, err);
+    fd = job_make_dirs(a->job.base, a->job.out, err);
     return fd < 0 ? -1 : pathfd_empty_dir(fd, err);
 }
 

@@ -52,6 +52,12 @@ char *resolve_expand(const char *text, char *const *env, struct error *err);
 int resolve_image_allowed(const struct config *cfg, const char *path, const char *hex,
                           struct error *err);
 
+/* May this directory of the host (canonical path) be the root of a sandbox? It is shown
+ * as a mount is: forbidden_mounts counts, and without allow_impure the host's own root
+ * is refused. -1 with the rule. */
+int resolve_tree_allowed(const struct config *cfg, char *const *env, const char *path,
+                         struct error *err);
+
 /* The environment variables of env that match the pass list, in the order of env. */
 void resolve_env_pass(const struct settled *s, char *const *env, struct strv *out);
 

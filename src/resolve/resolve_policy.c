@@ -54,6 +54,20 @@ int resolve_check_forbidden(const struct resolve_context *c, const char *source,
     return 0;
 }
 
+int resolve_tree_allowed(const struct config *cfg, char *const *env, const char *path,
+                         struct error *err)
+{
+    const struct config_bool *impure = &cfg->policy.allow_impure;
+    const struct resolve_context c = {.cfg = cfg, .env = env};
+
+    if (impure->origin && !impure->value && strcmp(path, "/") == 0) {
+        error_fail(err, "the host's root as an image is not allowed here: %s",
+                   impure->origin);
+        return error_hint(err, "use an image, or ask the administrator");
+    }
+    return resolve_check_forbidden(&c, path, "image", err);
+}
+
 static bool image_matches(const char *entry, const char *path, const char *hex)
 {
     struct error ignored = ERROR_INIT;

@@ -96,10 +96,8 @@ int bwrap_options(const struct plan *plan, const int *data_fds, int info_fd,
     if (out->count > BWRAP_MAX_ARGS)
         return error_fail(
             err,
-            "this sandbox needs %zu mounts, more than bubblewrap takes; the image "
-            "lacks a "
-            "mount point in a very large directory: bind to other destinations or add "
-            "the directory to the image",
+            "this sandbox needs %zu mounts, more than bubblewrap takes; give fewer "
+            "inputs or mounts, or add missing mount points to the image",
             plan->n_mounts);
     return 0;
 }

@@ -575,6 +575,22 @@ static void test_images_allowed(void **state)
     assert_int_equal(resolve_image_allowed(&f->c, NULL, NULL, &f->err), -1);
 }
 
+/* A tree that is used in place is shown as a mount is. */
+static void test_tree_allowed(void **state)
+{
+    struct fixture *f = *state;
+    char *env[] = {NULL};
+
+    assert_int_equal(resolve_tree_allowed(&f->c, env, "/", &f->err), 0);
+    config_text(f, "f",
+                "[policy]\nallow_impure = false\nforbidden_mounts = [\"/secret\"]\n");
+    assert_int_equal(resolve_tree_allowed(&f->c, env, "/srv/tree", &f->err), 0);
+    assert_int_equal(resolve_tree_allowed(&f->c, env, "/secret/tree", &f->err), -1);
+    assert_non_null(strstr(f->err.text, "forbids mounts of /secret"));
+    assert_int_equal(resolve_tree_allowed(&f->c, env, "/", &f->err), -1);
+    assert_non_null(strstr(f->err.text, "f:2"));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -595,6 +611,7 @@ int main(void)
         TEST(test_mount_faults),
         TEST(test_network),
         TEST(test_impure_refused),
+        TEST(test_tree_allowed),
         TEST(test_forbidden_mounts),
         TEST(test_forbidden_through_links),
         TEST(test_cache_limits),
