@@ -2,6 +2,7 @@
 # What neighbours, labs and hurried users can do to the launcher: planted links below
 # base_path, mounts that collide, SIGKILL at any moment, very many inputs.
 
+# shellcheck disable=SC2154 # out and err: of helpers.bash
 load ../helpers
 
 setup_file() {
