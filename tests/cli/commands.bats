@@ -169,8 +169,11 @@ PY
     [[ $out == *"vt100 <42> $(out_of "$producer")"* && $out != *'not a tty'* ]] || show
 }
 
+# It is the foreground command itself that says when it runs: before, the shell gets the
+# signal.
 @test "debug-run: Ctrl-C reaches the command and not the launcher" {
-    on_terminal debug-run "$producer" -- /out $'echo begin$((1+1)); sleep 100\n' begin2 $'\x03' /out $'echo after$((1+1)); exit 3\n'
+    on_terminal debug-run "$producer" -- /out \
+        $'sh -c "echo begin$((1+1)); exec sleep 100"\n' begin2 $'\x03' /out $'echo after$((1+1)); exit 3\n'
     exits 3
     [[ $out == *after2* ]] || show
     none_left

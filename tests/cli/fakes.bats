@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # How bwrap is called, and what happens when it fails, is missing or is another one. The
-# fake stands in the place of the system's bwrap in a mount namespace of the test.
+# fake stands in the place of the system's bwrap in a mount namespace of the test. This
+# one file needs root: in a user namespace of somebody else "/" belongs to nobody known,
+# and the launcher believes no directory below it.
 
 load ../helpers
 
