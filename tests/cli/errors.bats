@@ -324,7 +324,7 @@ control=$'a\033[31mb\nc\a'
     REPX_LAB=$T/half.tar bad "$T/half.tar"
     mkdir "$T/more"
     tar -C "$T" -cf "$T/two.tar" lab more
-    REPX_LAB=$T/two.tar bad 'more than one'
+    REPX_LAB=$T/two.tar bad 'not one directory'
     tar -C "$T" -cf "$T/other.tar" more
     REPX_LAB=$T/other.tar bad lab
 }
