@@ -169,6 +169,14 @@ int image_prepare(struct image *img, struct store *store,
                           img->reference);
     store_work_init(&w, store, img, progress);
     rc = acquire(&w, out, err);
+    if (rc < 0 && (err->errnum == ENOSPC || err->errnum == EDQUOT)) {
+        image_rootfs_release(out);
+        if (store_space_rescue(store, w.needed)) {
+            error_clear(err);
+            store_work_init(&w, store, img, progress);
+            rc = acquire(&w, out, err);
+        }
+    }
     if (rc < 0) {
         error_context(err, "image \"%.300s\"", img->reference);
         image_rootfs_release(out);

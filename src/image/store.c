@@ -53,6 +53,11 @@ int store_open(struct store *s, const char *root, struct error *err)
     return 0;
 }
 
+void store_set_limits(struct store *s, uint64_t max_size, uint64_t min_free)
+{
+    s->limits = (struct store_limits){max_size, min_free};
+}
+
 void store_release(struct store *s)
 {
     cleanup_closep(&s->tmp_fd);

@@ -12,6 +12,7 @@
 #include "image/source.h"
 #include "image/store_private.h"
 #include "image/tarstream.h"
+#include "image/treesum.h"
 #include "sys/fdio.h"
 
 struct build {
@@ -19,7 +20,8 @@ struct build {
     struct lockfile *locks; /* shared, one a layer */
     bool *extracted;        /* by this call, one a layer */
     struct source src;
-    int spool; /* a compressed archive decompressed, -1 */
+    bool refused; /* the image does not fit into the limits */
+    int spool;    /* a compressed archive decompressed, -1 */
 };
 
 /* Layers are found by walking the archive's headers, which seeks in a plain tar; a
@@ -77,14 +79,18 @@ static int ensure_layers(struct build *b, struct error *err)
 
     if (store_layer_missing(w, &w->total, &w->needed, err) < 0)
         return -1;
-    if (w->needed > 0 && store_space_check(w->store, w->needed, err) < 0)
+    if (w->needed > 0 && store_space_make(w->store, w->image, w->needed, err) < 0)
         return -1;
     if (open_source(b, err) < 0)
         return -1;
     for (i = 0; i < w->image->n_layers; i++)
         if (store_layer_ensure(w, &b->src, i, &b->locks[i], &b->extracted[i], err) < 0)
             return -1;
-    return 0;
+    /* The need was an estimate; now the sizes are known. */
+    if (!w->wrote || store_space_make(w->store, w->image, 0, err) == 0)
+        return 0;
+    b->refused = true;
+    return -1;
 }
 
 static int compose_one(struct build *b, struct compose *c, size_t index,
@@ -126,15 +132,21 @@ static int compose_all(struct build *b, int rootfd, uint64_t *bytes, struct erro
 }
 
 /* Everything below tmp->fd, and the layers, are on the disk when this returns. */
-static int make_durable(struct build *b, struct store_tmp *tmp, uint64_t bytes,
-                        struct error *err)
+static int make_durable(struct build *b, struct store_tmp *tmp, int rootfd,
+                        uint64_t bytes, struct error *err)
 {
+    _cleanup_(treesum_release) struct treesum t = TREESUM_INIT;
+    struct treesum_options o = {.linked = true, .progress = &b->w->progress};
     _cleanup_close_ int used = -1;
+    struct digest sums;
 
     used = openat(tmp->fd, STORE_USED, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (used < 0)
         return error_sys(err, errno, "cannot make \"%s\"", STORE_USED);
-    if (store_record_write_rootfs(tmp->fd, b->w->image, bytes, err) < 0)
+    if (treesum_walk(&t, rootfd, &o, err) < 0 ||
+        treesum_write(&t, tmp->fd, &sums, err) < 0)
+        return error_context(err, "the checksums");
+    if (store_record_write_rootfs(tmp->fd, b->w->image, bytes, &sums, err) < 0)
         return -1;
     if (syncfs(tmp->fd) < 0)
         return error_sys(err, errno, "cannot write the image to the disk");
@@ -184,7 +196,7 @@ static int build_rootfs(struct build *b, struct error *err)
     if (rc == 0)
         rc = compose_all(b, root, &bytes, err);
     if (rc == 0)
-        rc = make_durable(b, &tmp, bytes, err);
+        rc = make_durable(b, &tmp, root, bytes, err);
     if (rc == 0)
         rc = store_tmp_publish(w->store, &tmp, w->store->rootfs_fd, w->image->id.hex,
                                err);
@@ -230,6 +242,6 @@ int store_build(struct store_work *w, struct error *err)
     rc = ensure_layers(&b, err);
     if (rc == 0)
         rc = build_rootfs(&b, err);
-    let_go(&b, rc < 0 && (err->errnum == ENOSPC || err->errnum == EDQUOT));
+    let_go(&b, rc < 0 && (err->errnum == ENOSPC || err->errnum == EDQUOT || b.refused));
     return rc;
 }

@@ -12,7 +12,6 @@
 #include "image/store_private.h"
 #include "image/treewriter.h"
 #include "image/unpack.h"
-#include "sys/pathfd.h"
 
 /* What programs and libraries shrink to with gzip; only an estimate for the space
  * check. */
@@ -24,6 +23,18 @@
 struct digests {
     struct digest diff_id, blob;
 };
+
+static int write_sums(struct treewriter *writer, int dirfd, struct digest *sums,
+                      struct error *err)
+{
+    _cleanup_(treesum_release) struct treesum t = TREESUM_INIT;
+    struct treesum_options o = {.known = writer->known, .n_known = writer->n_known};
+
+    if (treesum_walk(&t, writer->rootfd, &o, err) < 0 ||
+        treesum_write(&t, dirfd, sums, err) < 0)
+        return error_context(err, "the checksums");
+    return 0;
+}
 
 /* Unpacks blob (owned) into the temporary directory and closes the books on it. */
 static int extract(struct store_work *w, struct blob *blob, bool hash_blob,
@@ -53,9 +64,11 @@ static int extract(struct store_work *w, struct blob *blob, bool hash_blob,
     writer.rootfd = tree;
     if (unpack(ls, &writer, err) < 0 ||
         layerstream_finish(ls, &actual->diff_id, &actual->blob, err) < 0 ||
-        layernotes_write(&writer.notes, tmp->fd, err) < 0)
+        layernotes_write(&writer.notes, tmp->fd, err) < 0 ||
+        write_sums(&writer, tmp->fd, &record->sums, err) < 0)
         return -1;
     w->base += layerstream_bytes(ls);
+    w->wrote = true;
     record->bytes = writer.bytes;
     record->stored = layerstream_bytes(ls);
     record->entries = writer.entries;
@@ -193,13 +206,15 @@ void store_layer_drop(struct store *s, const struct digest *id)
 {
     _cleanup_free_ char *name = str_printf("layer-%s.lock", id->hex);
     struct lockfile lock = LOCKFILE_INIT;
+    struct store_tmp gone = STORE_TMP_INIT;
     struct error ignored = ERROR_INIT;
 
     if (!name)
         return;
     if (lockfile_try(&lock, s->locks_fd, name, true, &ignored) == 0)
-        pathfd_remove_tree(s->layers_fd, id->hex, &ignored);
+        store_take_out(s, s->layers_fd, id->hex, &gone, &ignored);
     lockfile_release(&lock);
+    store_tmp_discard(s, &gone);
 }
 
 static int publish_learnt(struct store_work *w, struct store_tmp *tmp,
@@ -234,7 +249,7 @@ int store_layer_learn(struct store_work *w, struct error *err)
 
     w->total = img->layers[0].size;
     w->needed = w->total * (img->layers[0].compressed ? COMPRESSION_RATIO : 1);
-    if (store_space_check(w->store, w->needed, err) < 0 ||
+    if (store_space_make(w->store, NULL, w->needed, err) < 0 ||
         store_tmp_new(w->store, &tmp, err) < 0)
         return -1;
     blob = blob_of_fd(img->fd, err);

@@ -13,6 +13,7 @@
 #include "sys/lockfile.h"
 
 struct source;
+struct strv;
 
 #define STORE_RECORD "record.json"
 #define STORE_USED "used"
@@ -30,6 +31,7 @@ struct store_work {
     uint64_t done, total;              /* bytes as stored */
     uint64_t base;                     /* of `done`, where the layer under way began */
     uint64_t needed;                   /* estimate of the bytes to be written */
+    bool wrote;                        /* a layer was extracted */
     uint64_t last_note;                /* monotonic ns */
     uint64_t waited_ns;
 };
@@ -45,6 +47,7 @@ int store_work_lock(struct store_work *w, struct lockfile *l, const char *name,
 struct store_layer_record {
     uint64_t bytes; /* of its files */
     uint64_t stored, entries, skipped;
+    struct digest sums; /* of its treesum file */
     bool durable;
 };
 int store_record_write_layer(int dirfd, const struct digest *id, const char *image,
@@ -52,10 +55,17 @@ int store_record_write_layer(int dirfd, const struct digest *id, const char *ima
 /* 0: complete and to be trusted; 1: absent, incomplete or lost in a crash; -1. */
 int store_record_check_layer(struct store *s, const struct digest *id,
                              struct store_layer_record *r, struct error *err);
+/* The same without the question whether it survived a crash; dirfd: of the layer. */
+int store_record_read_layer(int dirfd, const struct digest *id,
+                            struct store_layer_record *r);
 int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes,
-                              struct error *err);
+                              const struct digest *sums, struct error *err);
+/* The digest of a root filesystem's treesum file; "" when there is none. */
+void store_record_sums(int dirfd, struct digest *out);
 /* Fills name, bytes, layers, created; 1 when there is no usable record. */
 int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err);
+/* Appends the diff_ids of its layers. */
+int store_record_layers(int dirfd, struct strv *out, struct error *err);
 
 /* ---- store_layer ---- */
 /* Makes sure of a layer: finds it, or extracts and publishes it. lock holds the layer's
@@ -73,9 +83,29 @@ int store_layer_learn(struct store_work *w, struct error *err);
 int store_layer_missing(struct store_work *w, uint64_t *stored, uint64_t *needed,
                         struct error *err);
 
+/* ---- store_evict ---- */
+/* store_prune that spares the layers of an image that is being prepared (may be NULL).
+ */
+int store_evict(struct store *s, const struct store_prune *goal,
+                const struct image *keep, struct store_pruned *out, struct error *err);
+/* Tries locks/<kind>-<hex>.<suffix> exclusively: 0 held, 1 somebody else holds it, -1.
+ */
+int store_lock_entry(struct store *s, const char *kind, const char *hex,
+                     const char *suffix, struct lockfile *l, struct error *err);
+/* Takes layers/<hex> or rootfs/<hex> (dirfd) out of sight, into t; the caller holds its
+ * exclusive lock, may then release it, and removes the tree with store_tmp_discard. */
+int store_take_out(struct store *s, int dirfd, const char *hex, struct store_tmp *t,
+                   struct error *err);
+
 /* ---- store_space ---- */
-/* An error with the numbers when less than needed is free. */
-int store_space_check(struct store *s, uint64_t needed, struct error *err);
+/* Sees to it that `needed` more bytes fit into the limits and the file system, by
+ * evicting what is not in use; an error with the numbers when they do not. */
+int store_space_make(struct store *s, const struct image *keep, uint64_t needed,
+                     struct error *err);
+/* The disk was full although store_space_make was content: makes room for about
+ * `needed` bytes. 1: something was removed, 0: nothing could be. */
+int store_space_rescue(struct store *s, uint64_t needed);
+int store_space_free(struct store *s, uint64_t *bytes, uint64_t *inodes);
 /* Adds the numbers to an error that says the disk is full; returns -1. */
 int store_space_explain(struct store *s, uint64_t needed, struct error *err);
 

@@ -7,6 +7,8 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/parse.h"
+#include "base/strv.h"
 #include "image/jsonutil.h"
 #include "image/source.h"
 #include "image/store_private.h"
@@ -14,7 +16,8 @@
 #include "sys/pathfd.h"
 #include "sys/process.h"
 
-#define RECORD_VERSION 1
+/* 2: with checksums of the tree */
+#define RECORD_VERSION 2
 
 /* Not durable by itself: the caller's syncfs covers it with the tree. */
 static int write_record(int dirfd, json_t *record, struct error *err)
@@ -43,12 +46,13 @@ int store_record_write_layer(int dirfd, const struct digest *id, const char *ima
     _cleanup_free_ char *boot = process_boot_id();
     _cleanup_json_ json_t *record = NULL;
 
-    record = json_pack("{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "version",
-                       RECORD_VERSION, "diff_id", id->hex, "image", json_of_name(image),
-                       "bytes", (json_int_t)r->bytes, "stored", (json_int_t)r->stored,
-                       "entries", (json_int_t)r->entries, "skipped",
-                       (json_int_t)r->skipped, "created", (json_int_t)time(NULL),
-                       "boot_id", boot ? boot : "", "durable", r->durable);
+    record =
+        json_pack("{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:b}", "version",
+                  RECORD_VERSION, "diff_id", id->hex, "image", json_of_name(image),
+                  "bytes", (json_int_t)r->bytes, "stored", (json_int_t)r->stored,
+                  "entries", (json_int_t)r->entries, "skipped", (json_int_t)r->skipped,
+                  "created", (json_int_t)time(NULL), "boot_id", boot ? boot : "",
+                  "sums", r->sums.hex, "durable", r->durable);
     return write_record(dirfd, record, err);
 }
 
@@ -69,21 +73,22 @@ static json_t *read_record(int dirfd)
     return steal_ptr(record);
 }
 
-int store_record_check_layer(struct store *s, const struct digest *id,
-                             struct store_layer_record *r, struct error *err)
+static void read_sums(const json_t *record, struct digest *out)
 {
-    _cleanup_free_ char *boot = process_boot_id();
-    _cleanup_json_ json_t *record = NULL;
-    _cleanup_close_ int fd = -1;
-    const char *text;
+    const char *hex = json_string_value(json_object_get(record, "sums"));
 
-    fd = openat(s->layers_fd, id->hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
-        return error_sys(err, errno, "cannot open \"%s/layers/%s\"", s->path, id->hex);
-    if (fd < 0)
-        return 1;
-    record = read_record(fd);
-    text = json_string_value(json_object_get(record, "diff_id"));
+    *out = (struct digest){""};
+    if (hex && is_lower_hex(hex, DIGEST_HEX_LEN))
+        memcpy(out->hex, hex, DIGEST_HEX_LEN + 1);
+}
+
+/* 0, 1 when there is none for this layer. *boot (owned): of its extraction. */
+static int read_layer(int dirfd, const struct digest *id, struct store_layer_record *r,
+                      char **boot)
+{
+    _cleanup_json_ json_t *record = read_record(dirfd);
+    const char *text = json_string_value(json_object_get(record, "diff_id"));
+
     if (!text || strcmp(text, id->hex) != 0)
         return 1;
     r->bytes = (uint64_t)json_integer_value(json_object_get(record, "bytes"));
@@ -91,15 +96,39 @@ int store_record_check_layer(struct store *s, const struct digest *id,
     r->entries = (uint64_t)json_integer_value(json_object_get(record, "entries"));
     r->skipped = (uint64_t)json_integer_value(json_object_get(record, "skipped"));
     r->durable = json_is_true(json_object_get(record, "durable"));
+    read_sums(record, &r->sums);
+    text = json_string_value(json_object_get(record, "boot_id"));
+    if (boot)
+        *boot = text ? strdup(text) : NULL;
+    return 0;
+}
+
+int store_record_read_layer(int dirfd, const struct digest *id,
+                            struct store_layer_record *r)
+{
+    return read_layer(dirfd, id, r, NULL);
+}
+
+int store_record_check_layer(struct store *s, const struct digest *id,
+                             struct store_layer_record *r, struct error *err)
+{
+    _cleanup_free_ char *boot = process_boot_id();
+    _cleanup_free_ char *then = NULL;
+    _cleanup_close_ int fd = -1;
+
+    fd = openat(s->layers_fd, id->hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+        return error_sys(err, errno, "cannot open \"%s/layers/%s\"", s->path, id->hex);
+    if (fd < 0 || read_layer(fd, id, r, &then) != 0)
+        return 1;
     if (r->durable)
         return 0;
     /* Extracted, and the machine went down before it was surely on the disk? */
-    text = json_string_value(json_object_get(record, "boot_id"));
-    return text && boot && text[0] && strcmp(text, boot) == 0 ? 0 : 1;
+    return then && boot && then[0] && strcmp(then, boot) == 0 ? 0 : 1;
 }
 
 int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes,
-                              struct error *err)
+                              const struct digest *sums, struct error *err)
 {
     _cleanup_free_ char *host = process_hostname();
     _cleanup_json_ json_t *record = NULL;
@@ -108,12 +137,12 @@ int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes
 
     for (i = 0; i < img->n_layers; i++)
         json_array_append_new(layers, json_string(img->layers[i].diff_id.hex));
-    record =
-        json_pack("{s:i, s:s, s:o, s:s, s:o, s:I, s:I, s:o}", "version", RECORD_VERSION,
-                  "id", img->id.hex, "image", json_of_name(img->reference), "config",
-                  img->has_config ? img->config.hex : "", "layers", layers, "bytes",
-                  (json_int_t)bytes, "created", (json_int_t)time(NULL), "host",
-                  json_of_name(host ? host : ""));
+    record = json_pack("{s:i, s:s, s:o, s:s, s:o, s:I, s:I, s:s, s:o}", "version",
+                       RECORD_VERSION, "id", img->id.hex, "image",
+                       json_of_name(img->reference), "config",
+                       img->has_config ? img->config.hex : "", "layers", layers,
+                       "bytes", (json_int_t)bytes, "created", (json_int_t)time(NULL),
+                       "sums", sums->hex, "host", json_of_name(host ? host : ""));
     return write_record(dirfd, record, err);
 }
 
@@ -132,4 +161,26 @@ int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err
     e->layers = json_array_size(json_object_get(record, "layers"));
     e->created = json_integer_value(json_object_get(record, "created"));
     return 0;
+}
+
+int store_record_layers(int dirfd, struct strv *out, struct error *err)
+{
+    _cleanup_json_ json_t *record = read_record(dirfd);
+    const json_t *layers = json_object_get(record, "layers");
+    size_t i;
+
+    for (i = 0; i < json_array_size(layers); i++) {
+        const char *hex = json_string_value(json_array_get(layers, i));
+
+        if (hex && is_lower_hex(hex, DIGEST_HEX_LEN))
+            strv_add(out, hex);
+    }
+    return strv_check(out, err);
+}
+
+void store_record_sums(int dirfd, struct digest *out)
+{
+    _cleanup_json_ json_t *record = read_record(dirfd);
+
+    read_sums(record, out);
 }

@@ -43,6 +43,7 @@ void treewriter_release(struct treewriter *w)
         free(w->dirs[i].name);
     free(w->dirs);
     layernotes_release(&w->notes);
+    free(w->known);
 }
 
 /* Notes each directory on the way that is about to be made without an entry of its own.
@@ -215,12 +216,40 @@ int treewriter_file(struct treewriter *w, const char *name, struct error *err)
     return fd;
 }
 
+static int note_content(struct treewriter *w, int fd, const struct digest *content,
+                        struct error *err)
+{
+    struct treesum_known *more;
+    struct stat st;
+
+    if (!content->hex[0])
+        return 0;
+    if (fstat(fd, &st) < 0)
+        return error_sys(err, errno, "cannot stat the new file");
+    if (w->n_known == w->cap_known) {
+        size_t cap = w->cap_known ? 2 * w->cap_known : 256;
+
+        more = realloc(w->known, cap * sizeof(*more));
+        if (!more)
+            return error_oom(err);
+        w->known = more;
+        w->cap_known = cap;
+    }
+    w->known[w->n_known] = (struct treesum_known){st.st_ino, w->n_known, *content};
+    w->n_known++;
+    return 0;
+}
+
 int treewriter_file_end(struct treewriter *w, int fd, const char *name, uint64_t size,
                         const struct treewriter_attr *attr, struct error *err)
 {
     struct timespec times[2] = {attr->mtime, attr->mtime};
     int failed = 0;
 
+    if (note_content(w, fd, &attr->content, err) < 0) {
+        close(fd);
+        return -1;
+    }
     if (fchmod(fd, (attr->mode & 0777) | 0400) < 0 || futimens(fd, times) < 0)
         failed = errno;
     /* NFS and quotas report a full disk at close. */

@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "image/layernotes.h"
+#include "image/treesum.h"
 
 struct error;
 
@@ -34,6 +35,8 @@ struct treewriter {
     struct layernotes notes;
     struct treewriter_dir *dirs; /* whose times are set at the end */
     size_t n_dirs, cap_dirs;
+    struct treesum_known *known; /* content of the files by number, for treesum */
+    size_t n_known, cap_known;
     uint64_t entries, bytes, skipped;
 };
 
@@ -43,6 +46,7 @@ void treewriter_release(struct treewriter *w);
 struct treewriter_attr {
     mode_t mode; /* permission bits */
     struct timespec mtime;
+    struct digest content; /* of a file that is not empty, as it was written */
 };
 
 /* Names are plain (tarstream_plain_name); "" is the tree itself, only for a directory.

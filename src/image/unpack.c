@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "image/digest.h"
 #include "image/layerstream.h"
 #include "image/tarstream.h"
 #include "image/treewriter.h"
@@ -61,8 +62,24 @@ static int write_at(int fd, const char *data, size_t len, la_int64_t offset,
     return 0;
 }
 
-/* Blocks come with their offsets, so that sparse files stay sparse. */
-static int write_data(struct unpacking *u, int fd, uint64_t size, struct error *err)
+static int hash_zeros(struct digest_ctx *hash, uint64_t len, struct error *err)
+{
+    static const char zeros[65536];
+
+    while (len > 0) {
+        size_t n = len < sizeof(zeros) ? (size_t)len : sizeof(zeros);
+
+        if (digest_update(hash, zeros, n, err) < 0)
+            return -1;
+        len -= n;
+    }
+    return 0;
+}
+
+/* Blocks come with their offsets, so that sparse files stay sparse; the content's
+ * digest has their holes as zeros. */
+static int write_data(struct unpacking *u, int fd, uint64_t size,
+                      struct digest_ctx *hash, struct error *err)
 {
     const void *data;
     la_int64_t offset, end = 0;
@@ -70,9 +87,11 @@ static int write_data(struct unpacking *u, int fd, uint64_t size, struct error *
     int rc;
 
     while ((rc = archive_read_data_block(u->a, &data, &n, &offset)) == ARCHIVE_OK) {
-        if (offset < 0 || (uint64_t)offset > size || n > size - (uint64_t)offset)
+        if (offset < end || (uint64_t)offset > size || n > size - (uint64_t)offset)
             return error_fail(err, "its data goes beyond its size");
-        if (write_at(fd, data, n, offset, err) < 0)
+        if (write_at(fd, data, n, offset, err) < 0 ||
+            hash_zeros(hash, (uint64_t)(offset - end), err) < 0 ||
+            digest_update(hash, data, n, err) < 0)
             return -1;
         end = offset + (la_int64_t)n;
     }
@@ -80,11 +99,21 @@ static int write_data(struct unpacking *u, int fd, uint64_t size, struct error *
         return read_error(u, err);
     if ((uint64_t)end != size && ftruncate(fd, (off_t)size) < 0)
         return error_sys(err, errno, "cannot set the file's size");
-    return 0;
+    return hash_zeros(hash, size - (uint64_t)end, err);
+}
+
+static int write_content(struct unpacking *u, int fd, uint64_t size,
+                         struct digest *content, struct error *err)
+{
+    _cleanup_(digest_free) struct digest_ctx *hash = digest_new(err);
+
+    if (!hash || write_data(u, fd, size, hash, err) < 0)
+        return -1;
+    return digest_final(hash, content, err);
 }
 
 static int unpack_file(struct unpacking *u, struct archive_entry *entry,
-                       const char *name, const struct treewriter_attr *attr,
+                       const char *name, struct treewriter_attr *attr,
                        struct error *err)
 {
     la_int64_t size = archive_entry_size(entry);
@@ -95,7 +124,7 @@ static int unpack_file(struct unpacking *u, struct archive_entry *entry,
     fd = treewriter_file(u->w, name, err);
     if (fd < 0)
         return -1;
-    if (size > 0 && write_data(u, fd, (uint64_t)size, err) < 0)
+    if (size > 0 && write_content(u, fd, (uint64_t)size, &attr->content, err) < 0)
         return -1;
     return treewriter_file_end(u->w, steal_fd(&fd), name, (uint64_t)size, attr, err);
 }

@@ -46,6 +46,7 @@ int session_open_store(struct session *s, struct error *err)
         return 0;
     if (store_open(&s->store, session_store_root(s), err) < 0)
         return -1;
+    store_set_limits(&s->store, s->settled.cache_max_size, s->settled.cache_min_free);
     s->have_store = true;
     return 0;
 }

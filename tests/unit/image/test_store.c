@@ -450,8 +450,8 @@ static void waiting_can_be_cancelled(void **state)
 
 static void space_is_told_in_numbers(void **state)
 {
-    assert_ok(store_space_check(&store, 1, &err));
-    assert_int_equal(store_space_check(&store, (uint64_t)1 << 60, &err), -1);
+    assert_ok(store_space_make(&store, NULL, 1, &err));
+    assert_int_equal(store_space_make(&store, NULL, (uint64_t)1 << 60, &err), -1);
     assert_mentions("GiB are needed");
     assert_mentions("node_local_path");
     error_sys(&err, ENOSPC, "cannot write");

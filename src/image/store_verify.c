@@ -1,0 +1,237 @@
+/* Verification: is every tree still what was extracted?
+ *
+ * A damaged layer goes first: from then on the files that root filesystems share with
+ * it have lost a link, which the next verification would see, should this one be killed
+ * before it removes those too. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "image/store_catalog.h"
+#include "image/store_private.h"
+#include "image/treesum.h"
+
+#define PROBLEMS_MAX 10
+
+struct verification {
+    struct store *s;
+    const struct image_progress *progress;
+    struct store_catalog c;
+    struct store_verified *out;
+    uint64_t done;
+};
+
+void store_verified_release(struct store_verified *v)
+{
+    size_t i;
+
+    for (i = 0; i < v->n; i++) {
+        free(v->damaged[i].name);
+        strv_release(&v->damaged[i].problems);
+    }
+    free(v->damaged);
+    *v = (struct store_verified)STORE_VERIFIED_INIT;
+}
+
+static void add_problem(struct store_damage *d, char *text)
+{
+    d->n_problems++;
+    if (d->n_problems <= PROBLEMS_MAX)
+        strv_take(&d->problems, text);
+    else
+        free(text);
+}
+
+static void differs(void *arg, const char *how, const char *path)
+{
+    add_problem(arg, str_printf("%s /%s", how, path));
+}
+
+/* The entry's directory against its checksums; differences go to d. */
+static int check_tree(struct verification *v, int dir, const char *tree,
+                      const struct digest *sums, struct store_damage *d,
+                      struct error *err)
+{
+    _cleanup_(treesum_release) struct treesum expected = TREESUM_INIT;
+    _cleanup_(treesum_release) struct treesum found = TREESUM_INIT;
+    struct treesum_options o = {
+        .linked = !d->layer, .tolerant = true, .progress = v->progress};
+    _cleanup_close_ int root = -1;
+    int rc = treesum_read(&expected, dir, sums, err);
+
+    if (rc == 1)
+        add_problem(d, strdup("its checksums are missing or damaged"));
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    root = openat(dir, tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (root < 0) {
+        add_problem(d, strdup("its tree is missing"));
+        return 0;
+    }
+    if (treesum_walk(&found, root, &o, err) < 0)
+        return -1;
+    v->out->bytes += o.bytes;
+    treesum_compare(&expected, &found, differs, d);
+    return 0;
+}
+
+/* Takes d over when it has problems. */
+static int keep_damage(struct verification *v, struct store_damage *d,
+                       struct error *err)
+{
+    struct store_damage *more;
+    int rc = strv_check(&d->problems, err);
+
+    more = rc == 0 && d->n_problems
+               ? realloc(v->out->damaged, (v->out->n + 1) * sizeof(*more))
+               : NULL;
+    if (more) {
+        v->out->damaged = more;
+        more[v->out->n++] = *d;
+        return 0;
+    }
+    free(d->name);
+    strv_release(&d->problems);
+    if (rc == 0 && d->n_problems)
+        rc = error_oom(err);
+    return rc;
+}
+
+static int step(struct verification *v, struct error *err)
+{
+    progress_update(v->progress, "verify", v->done++, v->c.n_layers + v->c.n_images);
+    return progress_check(v->progress, err);
+}
+
+static int check_layer(struct verification *v, struct catalog_layer *l,
+                       struct error *err)
+{
+    _cleanup_free_ char *name = str_printf("layer-%s.lock", l->id.hex);
+    struct store_damage d = {.id = l->id, .layer = true};
+    struct store_layer_record record = {0};
+    struct lockfile lock = LOCKFILE_INIT;
+    _cleanup_close_ int dir = -1;
+    int rc;
+
+    if (!name)
+        return error_oom(err);
+    if (step(v, err) < 0)
+        return -1;
+    rc = lockfile_try(&lock, v->s->locks_fd, name, false, err);
+    if (rc == 0)
+        dir = openat(v->s->layers_fd, l->id.hex,
+                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    /* Busy: it is being extracted. Without a record: a leftover, which nobody uses. */
+    if (dir >= 0 && store_record_read_layer(dir, &l->id, &record) == 0) {
+        v->out->layers++;
+        rc = check_tree(v, dir, STORE_TREE, &record.sums, &d, err);
+    }
+    lockfile_release(&lock);
+    l->bad = d.n_problems > 0;
+    if (keep_damage(v, &d, err) < 0)
+        return -1;
+    return rc < 0 ? -1 : 0;
+}
+
+static void check_parts(struct verification *v, const struct catalog_image *i,
+                        struct store_damage *d)
+{
+    size_t k;
+
+    for (k = 0; k < i->layers.count; k++) {
+        const struct catalog_layer *l = store_catalog_layer(&v->c, i->layers.items[k]);
+
+        if (!l || l->bad)
+            add_problem(d, str_printf("its layer sha256:%.12s is %s",
+                                      i->layers.items[k], l ? "damaged" : "missing"));
+    }
+}
+
+static int check_image(struct verification *v, const struct catalog_image *i,
+                       struct error *err)
+{
+    _cleanup_free_ char *name = str_printf("rootfs-%s.use", i->e.id.hex);
+    struct store_damage d = {.id = i->e.id};
+    struct lockfile lock = LOCKFILE_INIT;
+    _cleanup_close_ int dir = -1;
+    struct digest sums;
+    int rc;
+
+    if (!name)
+        return error_oom(err);
+    if (step(v, err) < 0)
+        return -1;
+    if (!i->e.name)
+        return 0;
+    d.name = strdup(i->e.name);
+    rc =
+        d.name ? lockfile_try(&lock, v->s->locks_fd, name, false, err) : error_oom(err);
+    if (rc == 0)
+        dir = openat(v->s->rootfs_fd, i->e.id.hex,
+                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir >= 0) {
+        v->out->images++;
+        store_record_sums(dir, &sums);
+        check_parts(v, i, &d);
+        rc = check_tree(v, dir, STORE_ROOT, &sums, &d, err);
+    }
+    lockfile_release(&lock);
+    if (keep_damage(v, &d, err) < 0)
+        return -1;
+    return rc < 0 ? -1 : 0;
+}
+
+static int remove_entry(struct verification *v, struct store_damage *d,
+                        struct error *err)
+{
+    struct lockfile lock = LOCKFILE_INIT;
+    struct store_tmp gone = STORE_TMP_INIT;
+    int rc;
+
+    rc = store_lock_entry(v->s, d->layer ? "layer" : "rootfs", d->id.hex,
+                          d->layer ? "lock" : "use", &lock, err);
+    if (rc == 0)
+        rc = store_take_out(v->s, d->layer ? v->s->layers_fd : v->s->rootfs_fd,
+                            d->id.hex, &gone, err);
+    d->removed = rc == 0;
+    lockfile_release(&lock);
+    store_tmp_discard(v->s, &gone);
+    return rc < 0 ? -1 : 0;
+}
+
+static int verify(struct verification *v, struct error *err)
+{
+    size_t i;
+
+    if (store_catalog_load(&v->c, v->s, err) < 0)
+        return -1;
+    for (i = 0; i < v->c.n_layers; i++)
+        if (check_layer(v, &v->c.layers[i], err) < 0)
+            return -1;
+    for (i = 0; i < v->c.n_images; i++)
+        if (check_image(v, &v->c.images[i], err) < 0)
+            return -1;
+    /* Layers come first in the list. */
+    for (i = 0; i < v->out->n; i++)
+        if (remove_entry(v, &v->out->damaged[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+int store_verify(struct store *s, const struct image_progress *progress,
+                 struct store_verified *out, struct error *err)
+{
+    struct verification v = {
+        .s = s, .progress = progress, .out = out, .c = STORE_CATALOG_INIT};
+    int rc;
+
+    *out = (struct store_verified)STORE_VERIFIED_INIT;
+    rc = verify(&v, err);
+    store_catalog_release(&v.c);
+    if (rc < 0)
+        store_verified_release(out);
+    return rc < 0 ? error_context(err, "verifying the node-local store") : 0;
+}
