@@ -29,7 +29,7 @@ _repx_launch()
         ;;
     cache)
         if ((COMP_CWORD == 2)); then
-            mapfile -t COMPREPLY < <(compgen -W ' list' -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -W ' list prune verify' -- "$cur")
             return 0
         fi
         command+=" ${COMP_WORDS[2]}"
@@ -87,6 +87,9 @@ _repx_launch()
     --unit)
         return 0
         ;;
+    --max-size)
+        return 0
+        ;;
     esac
     if [[ $cur != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -115,6 +118,12 @@ _repx_launch()
         mapfile -t COMPREPLY < <(compgen -W ' --lab --image --target --config --base-path --node-local-path --json --verbose --quiet --help' -- "$cur")
         ;;
     'cache list')
+        mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --json --verbose --quiet --help' -- "$cur")
+        ;;
+    'cache prune')
+        mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --dry-run --max-size --all --json --verbose --quiet --help' -- "$cur")
+        ;;
+    'cache verify')
         mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --json --verbose --quiet --help' -- "$cur")
         ;;
     'config')

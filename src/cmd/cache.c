@@ -18,6 +18,26 @@ static void utc(int64_t seconds, char *out, size_t size)
     strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+/* Seconds since the last use; 0 when a clock went back. */
+static int64_t age_of(const struct store_entry *e)
+{
+    int64_t age = (int64_t)time(NULL) - e->used;
+
+    return age > 0 ? age : 0;
+}
+
+static void age_text(int64_t s, char *out, size_t size)
+{
+    if (s < 60)
+        snprintf(out, size, "%llds", (long long)s);
+    else if (s < 3600)
+        snprintf(out, size, "%lldm", (long long)(s / 60));
+    else if (s < 86400)
+        snprintf(out, size, "%lldh", (long long)(s / 3600));
+    else
+        snprintf(out, size, "%lldd", (long long)(s / 86400));
+}
+
 static int cache_json(const struct store_entry *entries, size_t n, struct buf *out,
                       struct error *err)
 {
@@ -34,6 +54,7 @@ static int cache_json(const struct store_entry *entries, size_t n, struct buf *o
         json_object_set_new(o, "layers", json_integer((json_int_t)e->layers));
         json_object_set_new(o, "created", json_integer(e->created));
         json_object_set_new(o, "used", json_integer(e->used));
+        json_object_set_new(o, "age_s", json_integer(age_of(e)));
         json_object_set_new(o, "in_use", json_boolean(e->in_use));
         json_array_append_new(a, o);
     }
@@ -52,15 +73,16 @@ static int cache_text(const struct store *store, const struct store_entry *entri
     if (n == 0)
         buf_addf(out, "no images in %s\n", store->path);
     else
-        buf_addf(out, "%-19s %10s  %6s  %-20s  %s\n", "ID", "MB", "LAYERS", "LAST USED",
-                 "IMAGE");
+        buf_addf(out, "%-19s %10s  %6s  %-20s  %5s  %s\n", "ID", "MB", "LAYERS",
+                 "LAST USED", "AGE", "IMAGE");
     for (size_t i = 0; i < n; i++) {
-        char used[32];
+        char used[32], age[32];
 
         utc(entries[i].used, used, sizeof(used));
-        buf_addf(out, "sha256:%.12s %10.1f  %6llu  %s  ", entries[i].id.hex,
+        age_text(age_of(&entries[i]), age, sizeof(age));
+        buf_addf(out, "sha256:%.12s %10.1f  %6llu  %s  %5s  ", entries[i].id.hex,
                  (double)entries[i].bytes / 1e6, (unsigned long long)entries[i].layers,
-                 used);
+                 used, age);
         quote_printable(out, entries[i].name ? entries[i].name : "");
         buf_adds(out, entries[i].in_use ? "  (in use)\n" : "\n");
     }

@@ -10,9 +10,10 @@
 #include "base/nearest.h"
 
 static const struct command *const table[] = {
-    &cmd_run,    &cmd_exec,          &cmd_debug_run,     &cmd_plan,
-    &cmd_list,   &cmd_image_inspect, &cmd_image_prepare, &cmd_cache_list,
-    &cmd_config, &cmd_doctor,        &cmd_version,
+    &cmd_run,         &cmd_exec,          &cmd_debug_run,     &cmd_plan,
+    &cmd_list,        &cmd_image_inspect, &cmd_image_prepare, &cmd_cache_list,
+    &cmd_cache_prune, &cmd_cache_verify,  &cmd_config,        &cmd_doctor,
+    &cmd_version,
 };
 
 const struct command *const *commands(size_t *n)

@@ -21,9 +21,10 @@ enum {
     FOR_LAB = 1 << 3,    /* everything that may look into a lab */
     FOR_CONFIG = 1 << 4, /* everything that looks at the configuration */
     FOR_ALL = 1 << 5,
-    FOR_JOB = 1 << 6,  /* run, debug-run, plan: what runs one job or phase */
-    FOR_LIST = 1 << 7, /* list */
-    FOR_JSON = 1 << 8, /* commands that print an answer */
+    FOR_JOB = 1 << 6,   /* run, debug-run, plan: what runs one job or phase */
+    FOR_LIST = 1 << 7,  /* list */
+    FOR_JSON = 1 << 8,  /* commands that print an answer */
+    FOR_CACHE = 1 << 9, /* cache prune */
 };
 
 enum request_type {

@@ -42,11 +42,15 @@ static void one_word_and_two(void **state)
 
 static void half_a_command_is_told_the_rest(void **state)
 {
-    expect_refused(WORDS("cache"), "cache is incomplete; there is: cache list");
+    expect_refused(WORDS("cache"),
+                   "cache is incomplete; there is: cache list, cache prune, "
+                   "cache verify");
     expect_refused(WORDS("cache", "--json"),
-                   "cache is incomplete; there is: cache list");
-    expect_refused(WORDS("cache", "prune"),
-                   "unknown command cache prune; there is: cache list");
+                   "cache is incomplete; there is: cache list, cache prune, "
+                   "cache verify");
+    expect_refused(WORDS("cache", "purge"),
+                   "unknown command cache purge; there is: cache list, cache prune, "
+                   "cache verify");
 }
 
 static void an_option_in_front_is_told_its_place(void **state)
