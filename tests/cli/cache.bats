@@ -1,0 +1,216 @@
+#!/usr/bin/env bats
+# repx-launch cache: list, prune, verify; limits of the store; a full disk.
+
+load ../helpers
+
+setup_file() {
+    FILES=$(scratch)
+    export FILES
+    "$IMAGES" "$FILES/images"
+}
+
+teardown_file() {
+    scratch_remove "$FILES"
+}
+
+setup() {
+    test_begin
+    I=$FILES/images
+    STORE=$LOCAL/repx/store-v1
+    # one layer of busybox in both, two more in the first
+    first=$I/docker-dir
+    second=$I/rootfs.tar
+}
+
+teardown() {
+    test_end
+}
+
+# use IMAGE: a launch that must work.
+use() {
+    ok exec --image "$1" -- /bin/echo fine
+    prints fine
+}
+
+# images: how many the store has. tmp_empty: nothing is left of what was going on.
+images() {
+    find "$STORE/rootfs" -mindepth 1 -maxdepth 1 | wc -l
+}
+
+layers() {
+    find "$STORE/layers" -mindepth 1 -maxdepth 1 | wc -l
+}
+
+tmp_empty() {
+    [[ -z $(ls -A "$STORE/tmp") ]] || { ls -A "$STORE/tmp"; return 1; }
+}
+
+configure() {
+    mkdir -p "$XDG_CONFIG_HOME/repx"
+    printf 'submission_target = "local"\n[targets.local]\n%s\n' "$1" >"$T/repx.ini"
+    export REPX_CONFIG=$T/repx.ini
+}
+
+@test "list: age and use, as text and as JSON" {
+    use "$first"
+    ok cache list
+    [[ $out == *AGE*docker-dir* && $out != *'(in use)'* ]] || show
+    ok cache list --json
+    jq -e '.[0] | .age_s >= 0 and .in_use == false and .layers == 3' "$T/stdout"
+    mkfifo "$T/fifo"
+    STDIN=$T/fifo
+    "$LAUNCH" exec --image "$first" -- /bin/cat <"$T/fifo" >"$T/cat" &
+    exec 9>"$T/fifo"
+    STDIN=/dev/null
+    echo started >&9
+    await grep -q started "$T/cat"
+    ok cache list
+    [[ $out == *'(in use)'* ]] || show
+    # an image in use stays, and works on
+    ok cache prune --all
+    [[ $out == 'removed 0 images and 0 layers'* ]] || show
+    echo more >&9
+    exec 9>&-
+    wait $!
+    same "$T/cat" $'started\nmore\n'
+    ok cache prune --all
+    [[ $out == *'removed 1 images and 3 layers'* ]] || show
+    tmp_empty
+}
+
+@test "prune: what, in which order, and not with --dry-run" {
+    use "$first"
+    use "$second"
+    touch -d '2001-01-01' "$STORE"/rootfs/*/used
+    use "$second"
+    ok cache prune --max-size 1K --dry-run
+    [[ $out == *docker-dir*rootfs.tar*'would remove 2 images and 3 layers'* ]] || show
+    [[ $(images) -eq 2 && $(layers) -eq 3 ]]
+    # without the older image the two small layers go, busybox is needed
+    size=$(launch cache list --json && jq '.[] | select(.name | endswith("rootfs.tar")).bytes' "$T/stdout")
+    ok cache prune --max-size "$size" --json
+    jq -e '(.images | length) == 1 and (.images[0].name | endswith("docker-dir")) and
+        .layers == 2 and .dry_run == false' "$T/stdout"
+    [[ $(images) -eq 1 && $(layers) -eq 1 ]]
+    use "$second"
+    ok cache prune --all
+    [[ $(images) -eq 0 && $(layers) -eq 0 ]]
+    tmp_empty
+    use "$first"
+}
+
+@test "prune: usage errors" {
+    launch cache prune
+    refused 2 '--max-size or --all'
+    launch cache prune --max-size much
+    refused 2 much
+    launch cache prune --all now
+    refused 2 'no arguments'
+    launch exec --dry-run
+    refused 2 dry-run
+}
+
+@test "verify: a flipped bit is found, repaired by the next launch" {
+    use "$first"
+    use "$second"
+    ok cache verify
+    [[ $out == *'verified 2 images and 3 layers'*'0 damaged'* ]] || show
+    victim=$(find "$STORE/layers" -path '*/bin/busybox')
+    printf X | dd of="$victim" bs=1 seek=4711 conv=notrunc status=none
+    launch cache verify
+    exits 1
+    [[ $out == *'damaged layer'*'changed /bin/busybox'*'3 damaged'* ]] || show
+    [[ $(images) -eq 0 && $(layers) -eq 2 ]]
+    tmp_empty
+    use "$first"
+    use "$second"
+    ok cache verify --json
+    jq -e '.damaged == [] and .images == 2 and .layers == 3 and .bytes > 0' "$T/stdout"
+}
+
+@test "verify: a file that is missing, added or changed in a root filesystem" {
+    use "$first"
+    root=$(echo "$STORE"/rootfs/*/root)
+    rm "$root/data/keep"
+    echo planted >"$root/planted"
+    chmod 0777 "$root/plain"
+    launch cache verify --json
+    exits 1
+    # a mode belongs to the file, which the layer shares
+    jq -e '[.damaged[] | select(.kind == "image").problems[]] | contains(["missing /data/keep", "added /planted"])' "$T/stdout"
+    jq -e '[.damaged[] | select(.kind == "layer").problems[]] == ["changed /plain"]' "$T/stdout"
+    use "$first"
+    ok cache verify
+}
+
+@test "cache_max_size: unused images make room; in use and too large are told" {
+    use "$first"
+    size=$(launch cache list --json && jq '.[0].bytes' "$T/stdout")
+    # what a tar holds is only known when it is read: there must be room for it beside
+    configure "cache_max_size = $((size * 3))"
+    use "$second"
+    [[ $(images) -eq 2 ]]
+    ok cache prune --all
+    use "$first"
+    configure "cache_max_size = $((size + size / 2))"
+    cp "$second" "$T/unread.tar"
+    use "$T/unread.tar"
+    [[ $(images) -eq 1 && $err == *'removed 1 unused images'* ]] || show
+    use "$first"
+    # one that is there already takes nothing more
+    configure 'cache_max_size = 1M'
+    use "$first"
+    ok cache prune --all
+    launch exec --image "$first" -- /bin/true
+    refused 125 'cache_max_size' 'MiB'
+    [[ $(images) -eq 0 && $(layers) -eq 0 ]]
+    tmp_empty
+}
+
+@test "cache_min_free: not reached is told in numbers" {
+    configure 'cache_min_free = 900T'
+    launch exec --image "$first" -- /bin/true
+    refused 125 'cache_min_free keeps' 'are needed' 'are free'
+    [[ $(images) -eq 0 && $(layers) -eq 0 ]]
+    tmp_empty
+}
+
+# On a small disk of its own: COMMANDS in bash, with $disk, $store and $LAUNCH.
+on_small_disk() {
+    mkdir -p "$T/disk"
+    env LAUNCH="$LAUNCH" disk="$T/disk" first="$first" T="$T" \
+        unshare -m bash -euc 'mount -t tmpfs -o "size='"$1"',mode=0700" none "$disk"
+        export REPX_NODE_LOCAL_PATH=$disk/l
+        store=$disk/l/repx/store-v1
+        '"$2"
+}
+
+@test "a full disk: numbers, nothing left, other images intact" {
+    # without room from the start
+    on_small_disk 1m '! "$LAUNCH" exec --image "$first" -- /bin/true 2>"$T/stderr" || exit 1
+        [[ -z $(ls -A "$store/tmp" "$store/layers" "$store/rootfs" | grep -v :) ]]'
+    grep -q 'not enough space.*MiB are needed.*are free' "$T/stderr"
+}
+
+@test "a disk that fills up during the extraction, and unused images that make room" {
+    mkdir "$T/tree"
+    touch "$T/tree"/{1..200}
+    tar -C "$T/tree" -cf "$T/many.tar" .
+    # inodes are not foreseen: the extraction itself fails
+    on_small_disk 64m,nr_inodes=500 '
+        fill() { while (($(df --output=iavail "$disk" | tail -n 1) > $1)); do mktemp -d "$disk/fillXXXXXX"; done >/dev/null; }
+        "$LAUNCH" image prepare "$T/many.tar"
+        fill 20
+        # the unused image makes room
+        "$LAUNCH" exec --image "$first" -- /bin/true 2>"$T/stderr" || { cat "$T/stderr"; df -i "$disk"; exit 1; }
+        [[ -z $(ls -A "$store/tmp") && $(ls "$store/rootfs" | wc -l) -eq 1 ]] || exit 2
+        "$LAUNCH" cache verify
+        "$LAUNCH" cache prune --all
+        fill 20
+        ! "$LAUNCH" exec --image "$first" -- /bin/true 2>"$T/stderr2" || exit 3
+        [[ -z $(ls -A "$store/tmp" "$store/layers" "$store/rootfs" | grep -v :) ]] || exit 4
+        rmdir "$disk"/fill*
+        "$LAUNCH" exec --image "$first" -- /bin/true'
+    grep -q 'the disk was full' "$T/stderr"
+    grep -q 'inodes free' "$T/stderr2"
+}
