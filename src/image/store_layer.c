@@ -98,6 +98,17 @@ static bool wants_blob_hash(const struct image_layer *l)
     return l->has_blob && !digest_equal(&l->blob, &l->diff_id);
 }
 
+/* A root filesystem's tar is its only layer, remembered by digest. */
+static int open_layer(struct store_work *w, struct source *src,
+                      const struct image_layer *l, struct blob **blob,
+                      struct error *err)
+{
+    if (w->image->kind != IMAGE_ROOTFS_TAR)
+        return source_open(src, l->path, blob, err);
+    *blob = blob_of_fd(w->image->fd, err);
+    return *blob ? 0 : -1;
+}
+
 static int extract_verified(struct store_work *w, struct source *src,
                             const struct image_layer *l, struct store_tmp *tmp,
                             struct error *err)
@@ -107,7 +118,7 @@ static int extract_verified(struct store_work *w, struct source *src,
     struct blob *blob = NULL;
     int rc;
 
-    rc = source_open(src, l->path, &blob, err);
+    rc = open_layer(w, src, l, &blob, err);
     if (rc == 1)
         return error_fail(err, "it is missing; the image is incomplete, copy it again");
     if (rc < 0 || extract(w, blob, wants_blob_hash(l), tmp, &actual, &record, err) < 0)

@@ -96,6 +96,8 @@ configure() {
     ok cache prune --all
     [[ $(images) -eq 0 && $(layers) -eq 0 ]]
     tmp_empty
+    # what is remembered of a tar does not stand for its layer
+    use "$second"
     use "$first"
 }
 
