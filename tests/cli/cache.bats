@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # repx-launch cache: list, prune, verify; limits of the store; a full disk.
 
+# shellcheck disable=SC2154 # out and err: of helpers.bash
 load ../helpers
 
 setup_file() {
