@@ -28,10 +28,11 @@ start_job() {
     await 60 grep -qs ready "$(repx_dir "$JOB")/stdout.log"
 }
 
-# job_gone JOB: no process has the job's id on its command line, as its script has.
+# job_gone JOB: no process has the job's output directory on its command line, as its script
+# has. (The id alone is that of every lab made alike.)
 job_gone() {
     # shellcheck disable=SC2062 # file names, not the pattern
-    ! printf '%s\n' "$1" | grep -qF -f - /proc/[0-9]*/cmdline 2>/dev/null
+    ! out_dir "$1" | grep -qF -f - /proc/[0-9]*/cmdline 2>/dev/null
 }
 
 @test "scancel: the job's trap runs, FAIL is written, nothing is left" {
