@@ -6,6 +6,7 @@
 #ifndef REPX_BASE_CLEANUP_H
 #define REPX_BASE_CLEANUP_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,9 +32,16 @@ static inline void cleanup_fclosep(FILE **f)
         fclose(*f);
 }
 
+static inline void cleanup_closedirp(DIR **d)
+{
+    if (*d)
+        closedir(*d);
+}
+
 #define _cleanup_(f) __attribute__((cleanup(f)))
 #define _cleanup_free_ _cleanup_(cleanup_freep)
 #define _cleanup_close_ _cleanup_(cleanup_closep)
+#define _cleanup_closedir_ _cleanup_(cleanup_closedirp)
 #define _cleanup_fclose_ _cleanup_(cleanup_fclosep)
 
 static inline int steal_fd(int *fd)

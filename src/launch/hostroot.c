@@ -18,16 +18,10 @@
 /* Where the host's store is inside the sandbox when it has to share /nix/store. */
 #define HOST_STORE "/nix/.host-store"
 
-static void cleanup_closedir(DIR **d)
-{
-    if (*d)
-        closedir(*d);
-}
-
 /* Names in a directory, sorted; a missing directory has none. */
 static int list_names(const char *path, struct strv *names, struct error *err)
 {
-    _cleanup_(cleanup_closedir) DIR *dir = opendir(path);
+    _cleanup_closedir_ DIR *dir = opendir(path);
     struct dirent *e;
 
     if (!dir)

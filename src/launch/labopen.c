@@ -23,16 +23,10 @@ static int digest_hex(int fd, char *hex, struct error *err)
     return 0;
 }
 
-static void cleanup_closedir(DIR **d)
-{
-    if (*d)
-        closedir(*d);
-}
-
 /* A packed lab has one top-level directory (FACTS-REPX section 1). */
 static char *only_directory(const char *tree, const char *tar, struct error *err)
 {
-    _cleanup_(cleanup_closedir) DIR *dir = opendir(tree);
+    _cleanup_closedir_ DIR *dir = opendir(tree);
     _cleanup_free_ char *name = NULL;
     struct dirent *e;
     struct stat st;
