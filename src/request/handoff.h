@@ -1,0 +1,135 @@
+/* handoff: what travels between the plugin in slurmstepd, the join program that each
+ * task of a step executes first, and `repx-launch step`, which makes the one sandbox of
+ * a node and step. base/ only, no file is touched here: the text of the memory file
+ * "repx-step" is encoded into a buffer and decoded from bytes, every length checked, as
+ * the user's own processes may have written to it.
+ *
+ * The memory file: a head, the plugin's request, then the launcher's answer. The plugin
+ * writes head and request before the tasks exist. Everything later is written by who
+ * holds an exclusive OFD lock (F_OFD_SETLKW, whole file) on a description of its own of
+ * this file (opened anew through /proc/self/fd/N; the inherited descriptions are all
+ * one): the first join program takes the lock, finds HANDOFF_NEW, and runs the launcher
+ * with that description inherited, so that the lock lives as long as either of them.
+ * The launcher writes the answer behind the request, then the head with the new phase.
+ * Whoever gets the lock and finds HANDOFF_NEW is the next maker: the last one died.
+ *
+ * Namespaces do not live in a process but in the socket pair: the launcher sends one
+ * message of HANDOFF_MESSAGE bytes with SCM_RIGHTS: the namespaces in the order in
+ * which they are to be entered, then the image's use lock (n_namespaces + has_lock
+ * descriptors). Nobody receives it; the join programs look with MSG_PEEK, which gives
+ * each its own descriptors, and the kernel drops the message, namespaces and lock with
+ * the last process of the step when slurmstepd closes its ends. A maker empties the
+ * queue before it sends, so there is at most one message.
+ *
+ * repx-launch step is executed with these descriptors (HANDOFF_FD_*), argv
+ * {"repx-launch", "step"}, and the environment of the task.
+ */
+#ifndef REPX_REQUEST_HANDOFF_H
+#define REPX_REQUEST_HANDOFF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/strv.h"
+
+struct buf;
+struct error;
+
+/* The descriptors of `repx-launch step`. */
+enum {
+    HANDOFF_FD_STATE = 3, /* the memory file, the maker's locked description, O_RDWR */
+    HANDOFF_FD_HOLD = 4,  /* read end of a pipe: end of file when all tasks have
+                           * executed their command or died; then work stops */
+    HANDOFF_FD_SEND = 5,  /* socket pair: write here ... */
+    HANDOFF_FD_QUEUE = 6, /* ... and it is kept there */
+};
+
+enum handoff_phase {
+    HANDOFF_NEW = 1,
+    HANDOFF_READY = 2,
+    HANDOFF_FAILED = 3,
+};
+
+#define HANDOFF_HEAD 32            /* bytes of the head */
+#define HANDOFF_MAX (4u << 20)     /* bytes of the whole file */
+#define HANDOFF_NAMESPACES 8       /* at most */
+#define HANDOFF_MESSAGE 8          /* payload of the message in the socket pair */
+#define HANDOFF_NO_STEP UINT32_MAX /* a number that Slurm did not tell */
+
+/* By the plugin. All of it is owned by the struct. */
+struct handoff_request {
+    char *launcher;      /* repx-launch, absolute, trusted */
+    char *config;        /* config= of plugstack.conf; NULL: the built-in site file */
+    char *node;          /* Slurm's name of this node, for messages */
+    char *batch_script;  /* the spool script that has to be visible; NULL: none */
+    struct strv options; /* "--image=X", as request_to_argv writes them */
+    uint32_t job_id, step_id, node_id, n_nodes, n_tasks, local_tasks;
+};
+
+/* By the launcher. */
+struct handoff_answer {
+    /* READY: how a task becomes a task of the sandbox. */
+    bool isolated; /* false: natively; the environment is kept and env is set in it */
+    uint32_t namespaces[HANDOFF_NAMESPACES]; /* CLONE_NEW*, in the order of setns */
+    uint32_t n_namespaces;
+    bool has_lock; /* one more descriptor in the message, which only has to live */
+    /* The task's environment: env, then what of its own matches pass ("NAME" or
+     * "PREFIX*"; never PATH and HOME), then TERM of its own when stdin is a terminal,
+     * then env_set ("NAME=VALUE"; a bare "NAME" takes the task's own value, if it has
+     * one), then PWD. */
+    struct strv env, pass, env_set;
+    char *cwd;          /* must be entered; NULL: the task's own where it is visible, */
+    char *cwd_fallback; /* else this one (absolute; never NULL when cwd is) */
+    bool cwd_tell;      /* the first task says that its directory is not visible */
+    /* FAILED: the sentence for the user, without a prefix, and the exit code. */
+    char *error;
+    uint32_t exit_code;
+};
+
+struct handoff {
+    enum handoff_phase phase;
+    size_t answer_at; /* where in the file the answer is or has to be */
+    struct handoff_request request;
+    struct handoff_answer answer; /* READY and FAILED only */
+};
+
+#define HANDOFF_REQUEST_INIT                                                           \
+    {                                                                                  \
+        0                                                                              \
+    }
+#define HANDOFF_ANSWER_INIT                                                            \
+    {                                                                                  \
+        0                                                                              \
+    }
+#define HANDOFF_INIT                                                                   \
+    {                                                                                  \
+        0                                                                              \
+    }
+
+void handoff_request_release(struct handoff_request *r);
+void handoff_answer_release(struct handoff_answer *a);
+void handoff_release(struct handoff *h);
+
+/* Appends the whole new file: head with HANDOFF_NEW, and the request. -1: a mandatory
+ * string is missing, too large, or out of memory. */
+int handoff_encode_request(const struct handoff_request *r, struct buf *out,
+                           struct error *err);
+
+/* Appends the bytes for answer_at of h's file to answer and puts the head for offset 0,
+ * to be written after them, into head. phase: READY or FAILED. */
+int handoff_encode_answer(const struct handoff *h, enum handoff_phase phase,
+                          const struct handoff_answer *a, struct buf *answer,
+                          unsigned char head[HANDOFF_HEAD], struct error *err);
+
+/* Reads a whole file into an empty struct. -1: it is not one, another version's, or
+ * broken; nothing of it is kept. */
+int handoff_decode(const void *data, size_t len, struct handoff *out,
+                   struct error *err);
+
+/* A task's complete environment (struct handoff_answer) from its own; terminal: stdin
+ * is one; cwd: where it will start, NULL unknown. Appended to out. */
+int handoff_environment(const struct handoff_answer *a, char *const *own, bool terminal,
+                        const char *cwd, struct strv *out, struct error *err);
+
+#endif
