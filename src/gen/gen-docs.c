@@ -1,11 +1,11 @@
 /* gen-docs man|bash|markdown: the man page, the bash completion and the option
  * reference, made from the tables that the program itself runs on. Their copies in the
  * tree are committed; tests/cli/docs.bats fails when they differ. */
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "cmd/command.h"
 #include "request/request.h"
@@ -20,17 +20,25 @@ static bool is_for_all(const struct request_option *o)
     return (o->commands & FOR_ALL) != 0;
 }
 
-/* REPX_BASE_PATH for base-path; --help has no variable. */
+/* Options that only the plugin has are no options of a command. */
+static bool is_for_steps(const struct request_option *o)
+{
+    return o->commands == FOR_STEP;
+}
+
 static bool has_variable(const struct request_option *o)
 {
-    return strcmp(o->name, "help") != 0;
+    _cleanup_buf_ struct buf name = BUF_INIT;
+
+    return request_variable(o, &name);
 }
 
 static void put_variable(const struct request_option *o)
 {
-    printf("REPX_");
-    for (const char *s = o->name; *s; s++)
-        putchar(*s == '-' ? '_' : toupper((unsigned char)*s));
+    _cleanup_buf_ struct buf name = BUF_INIT;
+
+    request_variable(o, &name);
+    printf("%s", buf_str(&name));
 }
 
 /* The commands that take the option: "all", or their names. */
@@ -133,6 +141,8 @@ static void man_options(void)
         "Options stand before or after other arguments; \\(dq\\-\\-\\(dq ends them.\n"
         "Each has a variable, which the command line overrides: see ENVIRONMENT.\n");
     for (size_t i = 0; i < n; i++) {
+        if (is_for_steps(&o[i]))
+            continue;
         printf(".TP\n");
         if (o[i].letter)
             printf("\\fB\\-%c\\fR, ", o[i].letter);
@@ -281,7 +291,7 @@ static void bash_arguments(void)
     o = request_options(&n);
     printf("    case $prev in\n");
     for (size_t i = 0; i < n; i++) {
-        if (!o[i].arg)
+        if (!o[i].arg || is_for_steps(&o[i]))
             continue;
         printf("    --%s", o[i].name);
         if (o[i].letter)
@@ -412,6 +422,8 @@ static void markdown_options(void)
            "the configuration.\n\n"
            "| Option | Variable | Meaning (default) | Commands |\n|---|---|---|---|\n");
     for (size_t i = 0; i < n; i++) {
+        if (is_for_steps(&o[i]))
+            continue;
         printf("| `");
         if (o[i].letter)
             printf("-%c, ", o[i].letter);
@@ -434,12 +446,42 @@ static void markdown_options(void)
     }
 }
 
+/* What srun, sbatch and salloc take. */
+static void markdown_plugin(void)
+{
+    const struct request_option *o;
+    size_t n;
+
+    o = request_options(&n);
+    printf(
+        "\n## Options of srun, sbatch and salloc\n\n"
+        "With the SPANK plugin. A flag is `--repx-NAME` or `--repx-NAME=no`; the items "
+        "of a list\nare separated by commas (`\\,` is a comma of an item), and the "
+        "option is given once.\n\n"
+        "| Option | Meaning (default) |\n|---|---|\n");
+    for (size_t i = 0; i < n; i++) {
+        if (!o[i].spank)
+            continue;
+        printf("| `--repx-%s", o[i].name);
+        if (o[i].arg) {
+            putchar('=');
+            put_cell(o[i].arg);
+        }
+        if (o[i].type == REQUEST_LIST)
+            printf(",...");
+        printf("` | ");
+        put_cell(o[i].help);
+        printf(" |\n");
+    }
+}
+
 static void markdown(void)
 {
     printf("<!-- Made by gen-docs; change src/request/options.def or src/cmd/ instead. "
            "-->\n# Commands and options\n\n");
     markdown_commands();
     markdown_options();
+    markdown_plugin();
 }
 
 int main(int argc, char **argv)

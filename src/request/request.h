@@ -25,6 +25,7 @@ enum {
     FOR_LIST = 1 << 7,  /* list */
     FOR_JSON = 1 << 8,  /* commands that print an answer */
     FOR_CACHE = 1 << 9, /* cache prune */
+    FOR_STEP = 1 << 10, /* steps that the SPANK plugin starts; these have no variable */
 };
 
 enum request_type {
@@ -81,9 +82,21 @@ const struct request_option *request_options(size_t *n);
 int request_set(struct request *r, const struct request_option *o, const char *value,
                 enum request_origin origin, struct error *err);
 
-/* Reads REPX_<NAME> of env. The value of a list is split at newlines or, when it has
- * none, at commas; "\," is a comma of the item. An empty value counts as not given,
- * --help has no variable. -1: malformed, names the variable. */
+/* request_set from one text for the whole option, as a variable and a --repx-NAME of
+ * Slurm have it: a list is split at newlines or, when it has none, at commas; "\\," is
+ * a comma of the item. */
+int request_set_text(struct request *r, const struct request_option *o,
+                     const char *value, enum request_origin origin, struct error *err);
+
+/* The variable of an option, "REPX_MOUNT_PATH"; false: it has none. */
+bool request_variable(const struct request_option *o, struct buf *name);
+
+/* Appends what is set as variables ("REPX_NAME=value") that request_read_env reads
+ * back, for those options that have one. */
+void request_to_env(const struct request *r, struct strv *env);
+
+/* Reads REPX_<NAME> of env. The value is read by request_set_text. An empty value
+ * counts as not given. -1: malformed, names the variable. */
 int request_read_env(struct request *r, char *const *env, struct error *err);
 
 /* Parses argv (without program and command name) for a command in `commands` (FOR_*
@@ -104,7 +117,7 @@ bool request_runtime_known(const char *name);
 int request_runtime(const struct request *r, const char **runtime, struct error *err);
 
 /* Checks values that can be checked without the node: runtime name, network, env names,
- * mount syntax. Used by the plugin at submission as well. */
+ * mount syntax, what a step can be. Used by the plugin at submission as well. */
 int request_validate(const struct request *r, struct error *err);
 
 /* Appends the options that are set as argv words ("--name=value", "--flag",

@@ -71,6 +71,8 @@ static const struct request_option *find_long(const struct parser *p, const char
         if (len == 0 || strncmp(o[i].name, name, len) != 0)
             continue;
         if (!request_applies(&o[i], p->commands)) {
+            if (o[i].commands == FOR_STEP)
+                continue; /* no option of a command that people type */
             if (o[i].name[len] == '\0') {
                 not_applicable(name, err);
                 return NULL;

@@ -14,7 +14,7 @@
 
 #define EVERY                                                                          \
     (FOR_RUN | FOR_EXEC | FOR_LAUNCH | FOR_LAB | FOR_JOB | FOR_LIST | FOR_JSON |       \
-     FOR_CACHE | FOR_CONFIG | FOR_ALL)
+     FOR_CACHE | FOR_CONFIG | FOR_STEP | FOR_ALL)
 /* An argv or environment of literals, which the code under test only reads. */
 #define WORDS(...) ((char *const *)(uintptr_t)(const char *const[]){__VA_ARGS__, NULL})
 
@@ -168,7 +168,7 @@ static void test_every_option_from_env(void **state)
 
         request_release(&f->r);
         assert_int_equal(request_read_env(&f->r, env, &f->err), 0);
-        if (strcmp(o[i].name, "help") == 0) {
+        if (strcmp(o[i].name, "help") == 0 || o[i].commands == FOR_STEP) {
             assert_int_equal(origin_of(&f->r, &o[i]), REQUEST_UNSET);
             continue;
         }
@@ -419,6 +419,7 @@ static void test_validate(void **state)
         {"--env=A B=2", "option --env: 'A B'"},
         {"--mount-path=/a:b", "option --mount-path: mount '/a:b'"},
         {"--mount-path=:/b", "the source is empty"},
+        {"--stage=sbcast", "option --stage: 'sbcast' is not auto, shared or bcast"},
         {"--jobs=0", "option --jobs: 0 is too few"},
         {"--workdir=here", "option --workdir: 'here'"},
         {"-vq", "--verbose and --quiet"},
@@ -465,6 +466,41 @@ static void test_to_argv_round_trip(void **state)
     assert_false(strv_contains(&second, "--jobs=3"));
 }
 
+static void test_to_env_round_trip(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_strv_ struct strv env = STRV_INIT, words = STRV_INIT, again = STRV_INIT;
+    struct request read = REQUEST_INIT;
+
+    assert_int_equal(PARSE("--lab=a b", "-vv", "--native=no", "--grace=3", "-eA=1,2",
+                           "--mount-path=/a", "--mount-path=/b,c", "--job=J", "--bwrap",
+                           "--stage=auto"),
+                     0);
+    request_to_env(&f->r, &env);
+    assert_string_equal(strv_env_get(strv_argv(&env), "REPX_ENV"), "A=1,2\n");
+    assert_string_equal(strv_env_get(strv_argv(&env), "REPX_NATIVE"), "no");
+    assert_null(strv_env_get(strv_argv(&env), "REPX_JOB"));
+    assert_int_equal(env.count, 7);
+    assert_int_equal(request_read_env(&read, strv_argv(&env), &f->err), 0);
+    request_to_argv(&f->r, EVERY & ~FOR_STEP, &words);
+    request_to_argv(&read, EVERY & ~FOR_STEP, &again);
+    assert_int_equal(words.count, again.count);
+    for (size_t i = 0; i < words.count; i++)
+        assert_string_equal(words.items[i], again.items[i]);
+    request_release(&read);
+}
+
+/* "--job" has to stay short for --jobs where no step is meant. */
+static void test_options_of_steps_are_no_others(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(request_parse(&f->r, FOR_RUN, WORDS("--job", "4"), &f->err), 0);
+    assert_int_equal(f->r.jobs, 4);
+    assert_int_equal(request_parse(&f->r, FOR_RUN, WORDS("--stage=auto"), &f->err), -1);
+    assert_usage(f, "unknown option --stage");
+}
+
 static void test_help_fits(void **state)
 {
     _cleanup_buf_ struct buf out = BUF_INIT;
@@ -509,6 +545,12 @@ static void test_request_set_for_other_readers(void **state)
     assert_int_equal(request_set(&f->r, &o[i], NULL, REQUEST_COMMAND_LINE, &f->err),
                      -1);
     assert_usage(f, "the value is empty");
+    assert_int_equal(
+        request_set_text(&f->r, &o[i], "/c,/d", REQUEST_COMMAND_LINE, &f->err), 0);
+    assert_int_equal(f->r.mount_paths.count, 3);
+    assert_string_equal(f->r.mount_paths.items[2], "/d");
+    assert_int_equal(
+        request_set_text(&f->r, &o[i], NULL, REQUEST_COMMAND_LINE, &f->err), -1);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -533,6 +575,8 @@ int main(void)
         TEST(test_runtime),
         TEST(test_validate),
         TEST(test_to_argv_round_trip),
+        TEST(test_to_env_round_trip),
+        TEST(test_options_of_steps_are_no_others),
         TEST(test_help_fits),
         TEST(test_request_set_for_other_readers),
     };
