@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "image/layernotes.h"
+#include "image/rootpath.h"
 #include "image/treecopy.h"
 #include "image/treewriter.h"
 #include "sys/pathfd.h"
@@ -132,8 +133,44 @@ static char *join(const char *dir, const char *name)
     return strcmp(dir, ".") == 0 ? strdup(name) : str_printf("%s/%s", dir, name);
 }
 
+/* A directory of the layer that is still to be added, and where it is in the tree:
+ * below a link of a lower layer, the two have different names. */
+static void add_todo(struct strv *todo, char *path, char *place)
+{
+    strv_take(todo, path);
+    strv_take(todo, place);
+}
+
+/* A directory without an entry of its own, only on the way to something, and a layer
+ * below has a link of that name: the link stays and leads the way, as it does when the
+ * layer's tar is extracted over the layers below. 0 and *place (owned); 1: no link. */
+static int follow_link(struct compose *c, int to, const char *name, char **place,
+                       struct error *err)
+{
+    _cleanup_(rootpath_release) struct rootpath where = {0};
+    _cleanup_close_ int fd = -1;
+    struct stat st;
+
+    if (fstatat(to, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(st.st_mode))
+        return 1;
+    if (rootpath_resolve(c->rootfd, *place, &where, err) < 0)
+        return error_context(err, "\"/%.200s\", a symbolic link", *place);
+    if (!S_ISDIR(where.mode))
+        return error_fail(err,
+                          "\"/%.200s\" is a symbolic link to something that is not a "
+                          "directory",
+                          *place);
+    free(*place);
+    *place = where.path[1] ? strdup(where.path + 1) : strdup(".");
+    if (!*place)
+        return error_oom(err);
+    fd = pathfd_make_dirs(c->rootfd, *place, 0755, err);
+    return fd < 0 ? -1 : 0;
+}
+
 static int set_attributes(struct compose *c, int from, int to, const char *path,
-                          const struct layernotes *notes, struct error *err)
+                          const char *place, const struct layernotes *notes,
+                          struct error *err)
 {
     struct stat st;
 
@@ -143,13 +180,34 @@ static int set_attributes(struct compose *c, int from, int to, const char *path,
         return error_sys(err, errno, "cannot stat");
     if (fchmod(to, st.st_mode & 0777) < 0)
         return error_sys(err, errno, "cannot set its mode");
-    return add_time(c, path, &st.st_mtim, err);
+    return add_time(c, place, &st.st_mtim, err);
+}
+
+/* A subdirectory of the layer: made in the tree, or found there, and appended to todo.
+ */
+static int add_subdirectory(struct compose *c, int to, const char *name,
+                            const char *path, const char *place,
+                            const struct layernotes *notes, struct strv *todo,
+                            struct error *err)
+{
+    _cleanup_free_ char *below = join(path, name);
+    _cleanup_free_ char *below_place = join(place, name);
+    int rc = 1;
+
+    if (!below || !below_place)
+        return error_oom(err);
+    if (layernotes_is_implied(notes, below))
+        rc = follow_link(c, to, name, &below_place, err);
+    if (rc < 0 || (rc == 1 && add_dir(to, name, err) < 0))
+        return -1;
+    add_todo(todo, steal_ptr(below), steal_ptr(below_place));
+    return 0;
 }
 
 /* One directory of the layer; its subdirectories are appended to todo. */
 static int add_directory(struct compose *c, int layerfd, const char *path,
-                         const struct layernotes *notes, struct strv *todo,
-                         struct error *err)
+                         const char *place, const struct layernotes *notes,
+                         struct strv *todo, struct error *err)
 {
     _cleanup_(listing_release) struct listing l = {STRV_INIT, STRV_INIT, false};
     _cleanup_close_ int from = -1, to = -1;
@@ -159,7 +217,7 @@ static int add_directory(struct compose *c, int layerfd, const char *path,
     from = pathfd_open_nofollow(layerfd, path, DIR_FLAGS, 0, err);
     if (from < 0)
         return -1;
-    to = pathfd_open_nofollow(c->rootfd, path, DIR_FLAGS, 0, err);
+    to = pathfd_open_nofollow(c->rootfd, place, DIR_FLAGS, 0, err);
     if (to < 0 || list(from, &l, err) < 0)
         return -1;
     /* Nothing of this layer is in the directory yet, so the markers can only hit what
@@ -174,16 +232,12 @@ static int add_directory(struct compose *c, int layerfd, const char *path,
 
         if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             return error_sys(err, errno, "cannot stat \"%s\"", name);
-        if (!S_ISDIR(st.st_mode)) {
-            if (add_file(from, to, name, err) < 0)
-                return -1;
-            continue;
-        }
-        if (add_dir(to, name, err) < 0)
+        if (S_ISDIR(st.st_mode)
+                ? add_subdirectory(c, to, name, path, place, notes, todo, err) < 0
+                : add_file(from, to, name, err) < 0)
             return -1;
-        strv_take(todo, join(path, name));
     }
-    return set_attributes(c, from, to, path, notes, err);
+    return set_attributes(c, from, to, path, place, notes, err);
 }
 
 /* Hard links into a layer below: their targets are in the tree by now. */
@@ -231,16 +285,18 @@ int compose_layer(struct compose *c, int layerfd, const struct layernotes *notes
     _cleanup_strv_ struct strv todo = STRV_INIT;
 
     strv_add(&todo, ".");
+    strv_add(&todo, ".");
     /* A list of paths instead of recursion: a hostile layer is thousands of levels
      * deep. */
     while (todo.count > 0) {
-        _cleanup_free_ char *path = NULL;
+        _cleanup_free_ char *path = NULL, *place = NULL;
 
         if (strv_check(&todo, err) < 0 || progress_check(c->progress, err) < 0)
             return -1;
-        path = steal_ptr(todo.items[todo.count - 1]);
-        todo.count--;
-        if (add_directory(c, layerfd, path, notes, &todo, err) < 0)
+        todo.count -= 2;
+        path = steal_ptr(todo.items[todo.count]);
+        place = steal_ptr(todo.items[todo.count + 1]);
+        if (add_directory(c, layerfd, path, place, notes, &todo, err) < 0)
             return error_context(err, "\"/%.300s\"", path);
     }
     return add_links(c, notes, err);

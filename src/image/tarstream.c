@@ -104,9 +104,9 @@ int tarstream_next(struct archive *a, struct archive_entry **entry, struct error
         return error_fail(err, "damaged tar archive: %s",
                           text ? text : "unknown error");
     /* Warnings about owner names or extended attributes do not matter: both are
-     * dropped. */
-    if (text &&
-        (strncmp(text, "Pathname", 8) == 0 || strncmp(text, "Linkname", 8) == 0))
+     * dropped. A pax header that cannot be read may have been this entry's name. */
+    if (text && (strncmp(text, "Pathname", 8) == 0 ||
+                 strncmp(text, "Linkname", 8) == 0 || strstr(text, "malformed pax")))
         return error_fail(err, "damaged tar archive: %s", text);
     return 0;
 }

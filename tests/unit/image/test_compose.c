@@ -100,6 +100,53 @@ static void whiteout_then_again(void **state)
     assert_text(root, "f", "3");
 }
 
+static void link_to(const char *name, const char *target)
+{
+    assert_int_equal(symlinkat(target, test_dir.fd, name), 0);
+}
+
+static void a_link_below_leads_the_way(void **state)
+{
+    test_text("1/usr/lib/old", "1");
+    link_to("1/lib", "usr/lib");
+    link_to("1/late", "/not/yet");
+    test_text("2/lib/x/new", "2");
+    test_text("2/lib/.wh.old", "");
+    test_text("2/late/a", "2");
+    assert_ok(add("1"));
+    strv_add(&notes.implied, "late");
+    strv_add(&notes.implied, "lib");
+    strv_add(&notes.implied, "lib/x");
+    assert_ok(add("2"));
+    assert_true(S_ISLNK(mode_of(root, "lib")));
+    assert_text(root, "usr/lib/x/new", "2");
+    assert_false(exists(root, "usr/lib/old"));
+    assert_text(root, "not/yet/a", "2");
+    /* a directory with an entry of its own takes the link's place */
+    strv_release(&notes.implied);
+    assert_ok(add("2"));
+    assert_true(S_ISDIR(mode_of(root, "lib")));
+    assert_text(root, "lib/x/new", "2");
+}
+
+static void a_link_below_that_leads_nowhere_is_refused(void **state)
+{
+    test_text("1/real", "1");
+    link_to("1/loop", "loop");
+    link_to("1/file", "real");
+    test_text("2/loop/a", "2");
+    test_text("3/file/a", "3");
+    assert_ok(add("1"));
+    strv_add(&notes.implied, "loop");
+    assert_int_equal(add("2"), -1);
+    assert_mentions("loop");
+    error_clear(&err);
+    strv_release(&notes.implied);
+    strv_add(&notes.implied, "file");
+    assert_int_equal(add("3"), -1);
+    assert_mentions("file");
+}
+
 static void opaque_directories(void **state)
 {
     test_text("1/d/a", "1");
@@ -250,6 +297,8 @@ int main(void)
         TEST(files_are_hard_links),
         TEST(whiteouts),
         TEST(whiteout_then_again),
+        TEST(a_link_below_leads_the_way),
+        TEST(a_link_below_that_leads_nowhere_is_refused),
         TEST(opaque_directories),
         TEST(kinds_change),
         TEST(directories_have_the_topmost_declaration),
