@@ -1,6 +1,7 @@
 /* store: the node-local store. Content-addressed, locked, published by rename.
  *
- *   <root>/repx/store-v1/              0700, checked by sys/trust
+ *   <root>/repx/store-v1/              0700, checked by sys/trust; on a network file
+ *                                      system <root>/repx/nodes/<host>/store-v1/
  *     layers/<hex of diff_id>/tree/     one layer, whiteouts kept as .wh. files
  *     layers/<hex>/record.json
  *     layers/<hex>/notes                what the tree cannot say (layernotes.h)
@@ -53,8 +54,9 @@ struct store_limits {
 
 struct store {
     struct store_limits limits;
-    char *path; /* <root>/repx/store-v1 */
-    int fd;     /* of path */
+    char *path;
+    int fd;              /* of path */
+    const char *network; /* name of the network file system it is on, NULL: local */
     int layers_fd, rootfs_fd, locks_fd, refs_fd, tmp_fd;
 };
 
