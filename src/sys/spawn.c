@@ -17,25 +17,10 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "sys/spawn_internal.h"
 
 #define OUTPUT_KEPT (64 * 1024)
 #define DRAIN_READS 64 /* more than a pipe holds */
-
-enum stage {
-    STAGE_SESSION = 1,
-    STAGE_DEATH_SIGNAL,
-    STAGE_DESCRIPTORS,
-    STAGE_CWD,
-    STAGE_NO_NEW_PRIVS,
-    STAGE_SIGNALS,
-    STAGE_EXEC,
-};
-
-/* What the child sends when it cannot become the program. */
-struct failure {
-    int stage;
-    int errnum;
-};
 
 /* Everything the child needs, made before the fork: afterwards only async-signal-safe
  * calls are allowed. */
@@ -49,16 +34,43 @@ struct child {
     sigset_t mask;
 };
 
-__attribute__((noreturn)) static void child_fail(const struct child *c,
-                                                 enum stage stage)
+__attribute__((noreturn)) static void child_report(const struct child *c,
+                                                   const struct spawn_failure *f)
 {
-    struct failure f = {.stage = (int)stage, .errnum = errno};
     ssize_t n;
 
     do
-        n = write(c->report, &f, sizeof(f));
+        n = write(c->report, f, sizeof(*f));
     while (n < 0 && errno == EINTR);
     _exit(127);
+}
+
+__attribute__((noreturn)) static void child_fail(const struct child *c,
+                                                 enum spawn_stage stage)
+{
+    struct spawn_failure f = {.stage = (int)stage, .errnum = errno};
+
+    child_report(c, &f);
+}
+
+static void child_tie_life(const struct child *c)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        child_fail(c, STAGE_DEATH_SIGNAL);
+    /* it may have died before the line above; then no signal comes any more */
+    if (getppid() != c->parent)
+        _exit(127);
+}
+
+static void child_prepare(const struct child *c)
+{
+    struct spawn_failure f = {.stage = STAGE_PREPARE};
+
+    if (c->s->prepare(c->s->prepare_arg, &f.why) < 0)
+        child_report(c, &f);
+    /* the kernel forgets it when credentials change (a user namespace) */
+    if (c->s->die_with_parent)
+        child_tie_life(c);
 }
 
 static int child_reset_signals(void)
@@ -107,13 +119,8 @@ __attribute__((noreturn)) static void child_main(struct child *c)
     int program;
 
     child_reset_signals();
-    if (s->die_with_parent) {
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-            child_fail(c, STAGE_DEATH_SIGNAL);
-        /* it may have died before the line above; then no signal comes any more */
-        if (getppid() != c->parent)
-            _exit(127);
-    }
+    if (s->die_with_parent)
+        child_tie_life(c);
     if (s->new_session ? setsid() < 0 : s->new_group && setpgid(0, 0) < 0)
         child_fail(c, STAGE_SESSION);
     program = child_descriptors(c);
@@ -121,6 +128,8 @@ __attribute__((noreturn)) static void child_main(struct child *c)
         child_fail(c, STAGE_CWD);
     if (s->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         child_fail(c, STAGE_NO_NEW_PRIVS);
+    if (s->prepare)
+        child_prepare(c);
     if (sigprocmask(SIG_SETMASK, &c->mask, NULL) < 0)
         child_fail(c, STAGE_SIGNALS);
     if (s->program)
@@ -130,130 +139,19 @@ __attribute__((noreturn)) static void child_main(struct child *c)
     child_fail(c, STAGE_EXEC);
 }
 
-/* The file behind the program, for a look at its first bytes. -1 with errno. */
-static int open_program(const struct spawn *s)
-{
-    char proc[64];
-
-    if (s->program)
-        return open(s->program, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    snprintf(proc, sizeof(proc), "/proc/self/fd/%d", s->program_fd);
-    return open(proc, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-}
-
-/* Reads the start of the program; true when it is a script. head is NUL-terminated and
- * starts behind the "#!". */
-static bool read_script_head(const struct spawn *s, char *head, size_t size)
-{
-    _cleanup_close_ int fd = open_program(s);
-    ssize_t n = fd < 0 ? -1 : pread(fd, head, size - 1, 0);
-
-    if (n < 2 || head[0] != '#' || head[1] != '!')
-        return false;
-    head[n] = '\0';
-    memmove(head, head + 2, (size_t)n - 1);
-    return true;
-}
-
-static const char *program_name(const struct spawn *s)
-{
-    if (s->program)
-        return s->program;
-    return s->argv && s->argv[0] ? s->argv[0] : "(unnamed program)";
-}
-
-static int explain_missing(const struct spawn *s, struct error *err)
-{
-    const char *name = program_name(s);
-    char head[512], *interpreter;
-    struct stat st;
-
-    if (s->program && stat(s->program, &st) < 0) {
-        error_set(err, ERROR_NOT_FOUND, ENOENT, "cannot start '%s'", name);
-        return error_hint(err, "check the path and that the package is installed");
-    }
-    if (read_script_head(s, head, sizeof(head))) {
-        interpreter = head + strspn(head, " \t");
-        interpreter[strcspn(interpreter, " \t\r\n")] = '\0';
-        error_set(err, ERROR_CANNOT_EXECUTE, ENOENT,
-                  "cannot start '%s': its interpreter '%s'", name, interpreter);
-        return error_hint(err,
-                          "make the interpreter named in its first line available");
-    }
-    error_set(err, ERROR_CANNOT_EXECUTE, ENOENT,
-              "cannot start '%s': its ELF interpreter", name);
-    return error_hint(err,
-                      "it was linked for another system; its dynamic loader must be "
-                      "at the place that 'readelf -l' shows");
-}
-
-static int explain_exec(const struct spawn *s, int errnum, struct error *err)
-{
-    const char *name = program_name(s);
-
-    if (errnum == ENOENT)
-        return explain_missing(s, err);
-    error_set(err, ERROR_CANNOT_EXECUTE, errnum, "cannot execute '%s'", name);
-    switch (errnum) {
-    case EACCES:
-    case EPERM:
-        error_hint(err, "it must be a regular file with execute permission on a file "
-                        "system that is not mounted noexec");
-        break;
-    case ENOEXEC:
-        error_hint(err, "it must be a program for this machine's architecture, or a "
-                        "script that begins with '#!'");
-        break;
-    case E2BIG:
-        error_hint(err, "its arguments and environment are too large: pass fewer");
-        break;
-    default:
-        break;
-    }
-    return -1;
-}
-
-static int explain(const struct spawn *s, const struct failure *f, struct error *err)
-{
-    const char *name = program_name(s);
-
-    switch ((enum stage)f->stage) {
-    case STAGE_EXEC:
-        return explain_exec(s, f->errnum, err);
-    case STAGE_CWD:
-        error_sys(err, f->errnum, "cannot start '%s': cannot enter the directory '%s'",
-                  name, s->cwd);
-        return error_hint(err, "it must exist and be searchable");
-    case STAGE_SESSION:
-        return error_sys(err, f->errnum, "cannot start '%s' in its own process group",
-                         name);
-    case STAGE_DEATH_SIGNAL:
-        return error_sys(err, f->errnum, "cannot tie the life of '%s' to this process",
-                         name);
-    case STAGE_DESCRIPTORS:
-        error_sys(err, f->errnum, "cannot set up the descriptors of '%s'", name);
-        return error_hint(err, "check the limit of open files (ulimit -n)");
-    case STAGE_NO_NEW_PRIVS:
-        return error_sys(err, f->errnum, "cannot set no_new_privs for '%s'", name);
-    case STAGE_SIGNALS:
-        return error_sys(err, f->errnum, "cannot set the signal mask of '%s'", name);
-    }
-    return error_fail(err, "cannot start '%s': unknown stage %d", name, f->stage);
-}
-
 static int check_request(const struct spawn *s, struct child *c, struct error *err)
 {
     if (s->program ? s->program[0] != '/' : s->program_fd < 0)
         return error_fail(err, "cannot start '%s': its path is not absolute",
-                          program_name(s));
+                          spawn_program_name(s));
     if (!s->argv || !s->argv[0] || !s->env)
         return error_fail(err, "cannot start '%s': argv or environment is missing",
-                          program_name(s));
+                          spawn_program_name(s));
     c->floor = 3;
     for (size_t i = 0; i < s->n_fds; i++) {
         if (s->fds[i].from < 0 || s->fds[i].to < 0 || s->fds[i].to == INT_MAX)
             return error_sys(err, EBADF, "cannot pass descriptor %d as %d to '%s'",
-                             s->fds[i].from, s->fds[i].to, program_name(s));
+                             s->fds[i].from, s->fds[i].to, spawn_program_name(s));
         if (s->fds[i].to >= c->floor)
             c->floor = s->fds[i].to + 1;
     }
@@ -351,7 +249,7 @@ pid_t spawn_fork(const struct spawn *s, int (*body)(void *arg), void *arg, int *
 }
 
 /* Whole report or nothing: it is smaller than PIPE_BUF. */
-static ssize_t read_report(int fd, struct failure *f)
+static ssize_t read_report(int fd, struct spawn_failure *f)
 {
     ssize_t n;
 
@@ -366,7 +264,7 @@ pid_t spawn_start(const struct spawn *s, int *pidfd, struct error *err)
     _cleanup_close_ int report_in = -1, report_out = -1, handle = -1;
     _cleanup_free_ int *moved = NULL;
     struct child c = {.s = s, .parent = getpid()};
-    struct failure f;
+    struct spawn_failure f;
     char head[4];
     int pipefd[2];
     pid_t pid;
@@ -378,25 +276,25 @@ pid_t spawn_start(const struct spawn *s, int *pidfd, struct error *err)
         return error_oom(err);
     if (pipe2(pipefd, O_CLOEXEC) < 0)
         return error_sys(err, errno, "cannot make a pipe to start '%s'",
-                         program_name(s));
+                         spawn_program_name(s));
     report_in = pipefd[0];
     report_out = pipefd[1];
     c.moved = moved;
     c.report = report_out;
-    c.is_script = !s->program && read_script_head(s, head, sizeof(head));
+    c.is_script = !s->program && spawn_script_head(s, head, sizeof(head));
     sigemptyset(&c.mask);
     if (s->blocked)
         c.mask = *s->blocked;
     keep_children_waitable();
     pid = fork_child(&c);
     if (pid < 0) {
-        error_sys(err, errno, "cannot fork to start '%s'", program_name(s));
+        error_sys(err, errno, "cannot fork to start '%s'", spawn_program_name(s));
         return error_hint(err, "check the limits of processes (ulimit -u) and memory");
     }
     handle = (int)syscall(SYS_pidfd_open, pid, 0);
     if (handle < 0) {
         error_sys(err, errno, "cannot get a descriptor of the process of '%s'",
-                  program_name(s));
+                  spawn_program_name(s));
         kill(pid, SIGKILL);
         reap(pid);
         return error_hint(err, "Linux 5.14 or later is needed");
@@ -404,7 +302,7 @@ pid_t spawn_start(const struct spawn *s, int *pidfd, struct error *err)
     close(steal_fd(&report_out));
     if (read_report(report_in, &f) == (ssize_t)sizeof(f)) {
         reap(pid);
-        return explain(s, &f, err);
+        return spawn_explain(s, &f, err);
     }
     *pidfd = steal_fd(&handle);
     return pid;
@@ -416,7 +314,7 @@ static int wait_status(pid_t pid, const struct spawn *s, struct error *err)
 
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
-            return error_sys(err, errno, "cannot wait for '%s'", program_name(s));
+            return error_sys(err, errno, "cannot wait for '%s'", spawn_program_name(s));
     return status;
 }
 
@@ -474,11 +372,12 @@ int spawn_run(const struct spawn *s, struct buf *out, struct error *err)
         return error_oom(err);
     if (pipe2(pipefd, O_CLOEXEC) < 0)
         return error_sys(err, errno, "cannot make a pipe for the output of '%s'",
-                         program_name(s));
+                         spawn_program_name(s));
     in = pipefd[0];
     write_end = pipefd[1];
     if (fcntl(in, F_SETFL, O_NONBLOCK) < 0)
-        return error_sys(err, errno, "cannot read the output of '%s'", program_name(s));
+        return error_sys(err, errno, "cannot read the output of '%s'",
+                         spawn_program_name(s));
     if (s->n_fds > 0)
         memcpy(fds, s->fds, s->n_fds * sizeof(*fds));
     /* last, so that they win over what the caller listed for 1 and 2 */

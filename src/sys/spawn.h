@@ -37,6 +37,12 @@ struct spawn {
     /* Signals blocked in the child; all dispositions are reset to default. NULL: none.
      */
     const sigset_t *blocked;
+    /* The last step before exec, in the child, with all signals blocked; NULL: none. It
+     * may use memory, writes to no descriptor of stdio, and opens close-on-exec. A
+     * failure travels to the caller of spawn_start as it is. Only for a process with
+     * one thread. */
+    int (*prepare)(void *arg, struct error *err);
+    void *prepare_arg;
 };
 
 #define SPAWN_INIT                                                                     \

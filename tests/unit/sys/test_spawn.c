@@ -505,6 +505,75 @@ static void fork_goes_on_in_this_program(void **state)
     close(null);
 }
 
+/* What a child does last before exec: here, what the launcher's does, too. */
+static int prepare_forgets(void *arg, struct error *err)
+{
+    struct spawn_fd *moved = arg;
+
+    /* after the descriptors are in place */
+    if (write(moved->to, "p", 1) != 1)
+        return error_sys(err, errno, "write");
+    /* as the kernel does when an ordinary user makes a user namespace */
+    return prctl(PR_SET_PDEATHSIG, 0);
+}
+
+static int prepare_fails(void *arg, struct error *err)
+{
+    *(int *)arg = 1; /* in the child's memory only */
+    error_set(err, ERROR_NOT_FOUND, ENOENT, "cannot make '%s'", "x\ny");
+    return error_hint(err, "do this");
+}
+
+static void prepare_runs_before_exec(void **state)
+{
+    char *argv[] = {self, (char[]){"--report"}, NULL};
+    struct spawn_fd fd = {.to = 50};
+    struct spawn s = SPAWN_INIT;
+    char *text, byte = 0;
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    fd.from = ends[1];
+    s.program = self;
+    s.argv = argv;
+    s.env = no_env;
+    s.fds = &fd;
+    s.n_fds = 1;
+    s.die_with_parent = true;
+    s.prepare = prepare_forgets;
+    s.prepare_arg = &fd;
+    text = run_report(&s);
+    assert_non_null(strstr(text, "death=9"));
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    assert_int_equal(byte, 'p');
+    free(text);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void prepare_failure_arrives_as_it_is(void **state)
+{
+    char *argv[] = {self, (char[]){"--report"}, NULL};
+    struct spawn s = SPAWN_INIT;
+    struct error err = ERROR_INIT;
+    int pidfd = -1, touched = 0;
+
+    s.program = self;
+    s.argv = argv;
+    s.env = no_env;
+    s.prepare = prepare_fails;
+    s.prepare_arg = &touched;
+    assert_int_equal(spawn_start(&s, &pidfd, &err), -1);
+    assert_int_equal(err.class, ERROR_NOT_FOUND);
+    assert_int_equal(err.errnum, ENOENT);
+    assert_string_equal(err.text,
+                        "cannot make 'x\ny': No such file or directory; do this");
+    assert_int_equal(pidfd, -1);
+    assert_int_equal(touched, 0);
+    /* reaped */
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -526,6 +595,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(background_process_does_not_hold_us),
         cmocka_unit_test(dies_with_its_parent),
         cmocka_unit_test(fork_goes_on_in_this_program),
+        tempdir_test(prepare_runs_before_exec),
+        cmocka_unit_test(prepare_failure_arrives_as_it_is),
     };
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
