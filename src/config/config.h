@@ -56,6 +56,7 @@ struct config_target {
     struct config_number cache_max_size; /* bytes */
     struct config_number cache_min_free; /* bytes */
     struct config_number grace;          /* seconds */
+    struct config_string staging;        /* "auto", "flat" or "off" */
     struct config_scheduler local, slurm;
 };
 

@@ -102,6 +102,11 @@ static int check_value(enum config_check check, const char *value, struct error 
         if (strcmp(value, "none") != 0 && strcmp(value, "host") != 0)
             return error_fail(err, "'%s' is neither none nor host", value);
         return 0;
+    case CONFIG_CHECK_STAGING:
+        if (strcmp(value, "auto") != 0 && strcmp(value, "flat") != 0 &&
+            strcmp(value, "off") != 0)
+            return error_fail(err, "'%s' is none of auto, flat and off", value);
+        return 0;
     case CONFIG_CHECK_PATH:
         if (!strchr("/~$%", value[0]))
             return error_fail(err, "'%s' is not an absolute path", value);

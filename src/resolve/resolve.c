@@ -65,6 +65,18 @@ static int resolve_grace(struct resolve_context *c, struct error *err)
     return 0;
 }
 
+static int resolve_staging(struct resolve_context *c, struct error *err)
+{
+    const struct config_string *set = c->target ? &c->target->staging : NULL;
+
+    c->out->staging = strdup(set && set->value ? set->value : "auto");
+    if (!c->out->staging)
+        return error_oom(err);
+    resolve_note(c->out, "staging", c->out->staging,
+                 set && set->value ? set->origin : "built-in");
+    return 0;
+}
+
 /* The site's limits cap the target's: the smaller cache, the larger free space. */
 static void resolve_cache(struct resolve_context *c)
 {
@@ -120,7 +132,8 @@ static int resolve_all(struct resolve_context *c, struct error *err)
 {
     if (resolve_target(c, err) < 0 || resolve_paths(c, err) < 0 ||
         resolve_runtimes(c, err) < 0 || resolve_impure(c, err) < 0 ||
-        resolve_environment(c, err) < 0 || resolve_grace(c, err) < 0)
+        resolve_environment(c, err) < 0 || resolve_grace(c, err) < 0 ||
+        resolve_staging(c, err) < 0)
         return -1;
     resolve_cache(c);
     return strv_check(&c->out->origins, err);
@@ -141,6 +154,7 @@ int resolve(struct settled *out, const struct request *req, const struct config 
 
 void settled_release(struct settled *s)
 {
+    free(s->staging);
     free(s->target);
     free(s->scheduler);
     free(s->base_path);

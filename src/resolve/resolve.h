@@ -28,6 +28,7 @@ struct settled {
     struct strv env_pass; /* built-in pass list and env_pass: names, "PREFIX*" */
     struct strv env_set;  /* "NAME=VALUE" and "NAME" from --env */
     uint64_t grace;       /* seconds */
+    char *staging;        /* "auto", "flat": without overlay, "off": bwrap alone */
     uint64_t cache_max_size, cache_min_free; /* bytes, 0 none */
     /* For `repx-launch config`: "name", "value", "origin" triples. */
     struct strv origins;

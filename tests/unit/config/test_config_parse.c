@@ -169,6 +169,7 @@ static void test_ini_style(void **state)
                       "'cache_min_free' = \"10GiB\"\r\n"
                       "env_pass = UCX_*\r\n"
                       "network = host # MPI\r\n"
+                      "staging = off\r\n"
                       "base_path = /home/o'neil #1");
     assert_string_equal(c.submission_target.value, "a");
     t = config_find_target(&c, "a");
@@ -179,6 +180,7 @@ static void test_ini_style(void **state)
     assert_true(t->cache_min_free.value == 10ULL << 30);
     assert_string_equal(t->env_pass.value.items[0], "UCX_*");
     assert_string_equal(t->network.value, "host");
+    assert_string_equal(t->staging.value, "off");
     assert_string_equal(t->base_path.value, "/home/o'neil");
 }
 
@@ -267,6 +269,7 @@ static void test_malformed(void **state)
                  "f:1: default_scheduler: 'pbs' is neither");
     assert_fault("[targets.a]\n\nmount_host_paths = maybe",
                  "f:3: mount_host_paths: 'maybe' is neither true nor false");
+    assert_fault("[targets.a]\nstaging = yes", "f:2: staging: 'yes' is none of auto");
     assert_fault("[targets.a]\nnetwork = bridge", "f:2: network: 'bridge' is neither");
     assert_fault("[targets.a]\ncache_max_size = big", "f:2: cache_max_size: 'big'");
     assert_fault("[targets.a]\ngrace = 5x", "f:2: grace: '5x' is not a duration");
