@@ -35,7 +35,15 @@ test_begin() {
     BASE=$T/store LOCAL=$T/local
     export HOME=$T/home XDG_CONFIG_HOME=$T/config
     export REPX_BASE_PATH=$BASE REPX_NODE_LOCAL_PATH=$LOCAL
+    [[ -z ${STAGING:-} ]] || staging "$STAGING"
     cd "$T/cwd" || return
+}
+
+# staging auto|flat|off: who makes the mounts of this test's sandboxes. STAGING in the
+# environment does that for every test of a suite.
+staging() {
+    mkdir -p "$XDG_CONFIG_HOME/repx"
+    printf '[targets.local]\nstaging = "%s"\n' "$1" >"$XDG_CONFIG_HOME/repx/repx.ini"
 }
 
 # test_end: for teardown.

@@ -78,7 +78,26 @@ static bool check_runtime(struct report *r, const struct session *s,
     return wanted;
 }
 
-static void check_runtimes(struct report *r, const struct session *s)
+/* Slower ways are no fault of the node's. */
+static void check_staging(struct report *r, struct session *s)
+{
+    static const char *const texts[] = {
+        [STAGING_OFF] = "bwrap makes each mount: a job with many inputs starts slowly",
+        [STAGING_ON] = "own namespace; images are composed once more from their layers",
+        [STAGING_OVERLAY] = "own namespace; images are their layers, merged by overlay",
+    };
+    _cleanup_free_ char *text = NULL;
+    const char *why;
+
+    session_find_staging(s, true);
+    why = s->tools.staging_why;
+    text = str_printf("%s%s%s%s", texts[s->tools.staging], why ? " (" : "",
+                      why ? why : "", why ? ")" : "");
+    add_row(r, s->tools.staging == STAGING_OVERLAY ? VERDICT_OK : VERDICT_NOTE,
+            "staging", text ? text : "");
+}
+
+static void check_runtimes(struct report *r, struct session *s)
 {
     const struct runtime_backend *const *all;
     _cleanup_buf_ struct buf wanted = BUF_INIT;
@@ -87,6 +106,8 @@ static void check_runtimes(struct report *r, const struct session *s)
     all = runtime_all(&n);
     for (size_t i = 0; i < n; i++)
         usable += check_runtime(r, s, all[i]);
+    if (strv_contains(&s->settled.runtimes, "bwrap"))
+        check_staging(r, s);
     for (size_t i = 0; i < s->settled.runtimes.count; i++)
         buf_addf(&wanted, "%s%s", i ? ", " : "", s->settled.runtimes.items[i]);
     if (usable == 0) {
@@ -112,17 +133,13 @@ static bool check_store(struct report *r, struct session *s)
         add_row(r, VERDICT_FAIL, "store", "cannot ask for its free space");
         return false;
     }
-    text = str_printf("%s, %.1f GB free%s%s%s", s->store.path,
+    text = str_printf("%s, %.1f GB free%s", s->store.path,
                       (double)vfs.f_bavail * (double)vfs.f_frsize / 1e9,
                       s->settled.node_local_path
                           ? ""
                           : "; node_local_path is not set, so images are extracted "
-                            "below base_path",
-                      s->store.network ? "; each node extracts for itself there, set "
-                                         "node_local_path to a local disk: it is on "
-                                       : "",
-                      s->store.network ? s->store.network : "");
-    add_row(r, s->store.network ? VERDICT_NOTE : VERDICT_OK, "store", text ? text : "");
+                            "below base_path");
+    add_row(r, VERDICT_OK, "store", text ? text : "");
     return true;
 }
 

@@ -75,8 +75,10 @@ int launch_choose(struct launch *l, struct session *s, const char *image_path,
         return -1;
     if (runtime_select(&s->settled.runtimes, &s->tools, &l->backend, err) < 0)
         return -1;
-    if (l->backend->isolated)
+    if (l->backend->isolated) {
+        session_find_staging(s, false);
         return check_user_mounts(s, err);
+    }
     log_warn("%s runs natively: no isolation, the image is not used", what);
     return 0;
 }
@@ -352,6 +354,13 @@ int launch_plan(struct launch *l, struct session *s, const struct launch_spec *s
     plan_parts_release(&parts);
     l->setup_ns = fdio_monotonic_ns() - start;
     return r;
+}
+
+const char *launch_staging(const struct launch *l, const struct session *s)
+{
+    if (!l->backend || strcmp(l->backend->name, "bwrap") != 0)
+        return NULL;
+    return runtime_staging_name(s->tools.staging);
 }
 
 int launch_command_text(struct launch *l, struct session *s, struct buf *out,

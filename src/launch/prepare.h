@@ -65,6 +65,9 @@ int launch_run(struct launch *l, struct session *s,
                const struct supervise_options *opts, struct supervise_result *result,
                struct error *err);
 
+/* Who makes the mounts, for the record; NULL where there are none. Borrowed. */
+const char *launch_staging(const struct launch *l, const struct session *s);
+
 /* The command of the plan as text that can be pasted, for -v. */
 int launch_command_text(struct launch *l, struct session *s, struct buf *out,
                         struct error *err);

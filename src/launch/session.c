@@ -1,6 +1,7 @@
 #include "launch/session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -71,4 +72,16 @@ int session_find_tools(struct session *s, struct error *err)
         return -1;
     s->have_tools = true;
     return 0;
+}
+
+void session_find_staging(struct session *s, bool again)
+{
+    const char *configured = s->settled.staging;
+    enum runtime_staging most = STAGING_OVERLAY;
+
+    if (strcmp(configured, "off") == 0)
+        most = STAGING_OFF;
+    else if (strcmp(configured, "flat") == 0)
+        most = STAGING_ON;
+    runtime_find_staging(&s->tools, most, again);
 }

@@ -42,4 +42,8 @@ int session_open_store(struct session *s, struct error *err);
 /* Finds bwrap and the sandbox's init; the second call does nothing. */
 int session_find_tools(struct session *s, struct error *err);
 
+/* What of the staging works here, and is configured; after session_find_tools. again:
+ * by new trials. */
+void session_find_staging(struct session *s, bool again);
+
 #endif

@@ -169,6 +169,7 @@ static void add_plan(json_t *o, const struct record *r)
     runtime = json_object();
     json_object_set_new(runtime, "name", text_or_null(p->runtime));
     json_object_set_new(runtime, "version", text_or_null(r->runtime_version));
+    json_object_set_new(runtime, "staging", text_or_null(r->staging));
     json_object_set_new(runtime, "impure", json_boolean(p->impure));
     json_object_set_new(runtime, "network",
                         json_string(p->network == PLAN_NETWORK_HOST ? "host" : "none"));

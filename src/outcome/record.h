@@ -19,6 +19,7 @@ struct record {
     const struct image_rootfs *rootfs; /* NULL: none */
     const struct plan *plan;
     const char *runtime_version;
+    const char *staging; /* who made the mounts: "off", "on", "overlay"; NULL: none */
     const char *kernel, *host, *user;
     char *const *env; /* of the launcher: SLURM_* ids are taken from it */
     const char *started_at, *ended_at; /* UTC */

@@ -18,6 +18,10 @@ void plan_release(struct plan *p)
     free(p->image_ref);
     free(p->cwd);
     free(p->hostname);
+    for (size_t i = 0; i < p->n_dirs; i++)
+        free(p->dirs[i].path);
+    free(p->dirs);
+    strv_release(&p->lowers);
     strv_release(&p->env);
     strv_release(&p->argv);
     *p = (struct plan)PLAN_INIT;
@@ -60,7 +64,7 @@ static bool needs_source(enum plan_mount_kind kind)
 {
     return kind == PLAN_MOUNT_BIND_RO || kind == PLAN_MOUNT_BIND_RW ||
            kind == PLAN_MOUNT_BIND_DEV || kind == PLAN_MOUNT_SYMLINK ||
-           kind == PLAN_MOUNT_DATA;
+           kind == PLAN_MOUNT_DATA || kind == PLAN_MOUNT_OVERLAY;
 }
 
 int plan_add_mount(struct plan *p, enum plan_mount_kind kind, enum plan_role role,
@@ -114,6 +118,8 @@ const char *plan_mount_kind_name(enum plan_mount_kind kind)
         return "dev";
     case PLAN_MOUNT_REMOUNT_RO:
         return "remount-ro";
+    case PLAN_MOUNT_OVERLAY:
+        return "overlay";
     }
     return "unknown";
 }

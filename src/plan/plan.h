@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/strv.h"
 
@@ -19,15 +20,17 @@ struct error;
 enum plan_mount_kind {
     PLAN_MOUNT_BIND_RO, /* source is a host path; recursive */
     PLAN_MOUNT_BIND_RW,
-    PLAN_MOUNT_BIND_DEV,  /* a device node or directory with devices, read-write */
-    PLAN_MOUNT_TMPFS,     /* fresh, mode 01777 */
-    PLAN_MOUNT_DIR,       /* an empty directory on the sandbox's own root or a tmpfs */
-    PLAN_MOUNT_SYMLINK,   /* source is the link's target text */
-    PLAN_MOUNT_DATA,      /* source is the content of a read-only file */
-    PLAN_MOUNT_PROC,      /* a /proc of the sandbox's pid namespace */
-    PLAN_MOUNT_DEV,       /* a minimal /dev */
-    PLAN_MOUNT_REMOUNT_RO /* makes the mount at dest read-only, not what is mounted
-                             below */
+    PLAN_MOUNT_BIND_DEV,   /* a device node or directory with devices, read-write */
+    PLAN_MOUNT_TMPFS,      /* fresh, mode 01777 */
+    PLAN_MOUNT_DIR,        /* an empty directory on the sandbox's own root or a tmpfs */
+    PLAN_MOUNT_SYMLINK,    /* source is the link's target text */
+    PLAN_MOUNT_DATA,       /* source is the content of a read-only file */
+    PLAN_MOUNT_PROC,       /* a /proc of the sandbox's pid namespace */
+    PLAN_MOUNT_DEV,        /* a minimal /dev */
+    PLAN_MOUNT_REMOUNT_RO, /* makes the mount at dest read-only, not what is mounted
+                              below */
+    PLAN_MOUNT_OVERLAY     /* the plan's layers merged, read-only; at "/" only. source
+                              is the store's entry, for people */
 };
 
 /* What the mount is for: shown by `plan`, written to launch.json, used by podman and
@@ -48,11 +51,24 @@ struct plan_mount {
     char *dest;   /* owned */
 };
 
+/* A directory of the image that mount points lie below: overlay shows the one that
+ * holds them, so that it must look as the image's. */
+struct plan_dir {
+    char *path; /* owned; "/" first, parents before children */
+    unsigned mode;
+    int64_t mtime_s;
+    long mtime_ns;
+};
+
 enum plan_network { PLAN_NETWORK_NONE, PLAN_NETWORK_HOST };
 
 struct plan {
     char *runtime; /* "bwrap", "podman", "docker", "native" */
     char *rootfs; /* host path of the image's tree; NULL: native, or impure host root */
+    struct strv lowers;    /* host paths of the layers' trees, bottom first: the root is
+                            * their overlay. Empty: rootfs is a whole tree */
+    struct plan_dir *dirs; /* with lowers */
+    size_t n_dirs;
     char *image_ref; /* digest name of the image, for engines; NULL without image */
     struct plan_mount *mounts;
     size_t n_mounts, cap_mounts;

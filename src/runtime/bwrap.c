@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "runtime/init_protocol.h"
 #include "runtime/runtime_internal.h"
+#include "runtime/stage.h"
 #include "sys/fdio.h"
 #include "sys/pathfd.h"
 #include "sys/spawn.h"
@@ -68,7 +69,34 @@ static void add_mount(struct strv *out, const struct plan_mount *m, int data_fd)
     case PLAN_MOUNT_REMOUNT_RO:
         strv_addl(out, "--remount-ro", m->dest, NULL);
         break;
+    case PLAN_MOUNT_OVERLAY:
+        strv_addl(out, "--ro-overlay", m->dest, NULL);
+        break;
     }
+}
+
+static void add_namespaces(struct strv *out, const struct plan *plan)
+{
+    strv_add(out, "--unshare-all");
+    if (plan->network == PLAN_NETWORK_HOST)
+        strv_add(out, "--share-net");
+    if (plan->hostname)
+        strv_addl(out, "--hostname", plan->hostname, NULL);
+    strv_addl(out, "--die-with-parent", "--as-pid-1", "--cap-drop", "ALL", NULL);
+}
+
+/* The stage has no devices but those that the plan shows: --dev-bind leaves each mount
+ * the restrictions it has. Init goes to the plan's directory itself. */
+void bwrap_staged_options(const struct stage *stage, struct strv *out)
+{
+    const struct plan *plan = stage->plan;
+
+    add_namespaces(out, plan);
+    strv_addl(out, "--dev-bind", stage->root, "/", NULL);
+    for (size_t i = 0; i < plan->n_mounts; i++)
+        if (!stage_makes(&plan->mounts[i]))
+            add_mount(out, &plan->mounts[i], -1);
+    strv_addl(out, "--chdir", "/", NULL);
 }
 
 int bwrap_options(const struct plan *plan, const int *data_fds, int info_fd,
@@ -76,14 +104,12 @@ int bwrap_options(const struct plan *plan, const int *data_fds, int info_fd,
 {
     size_t data = 0;
 
-    strv_add(out, "--unshare-all");
-    if (plan->network == PLAN_NETWORK_HOST)
-        strv_add(out, "--share-net");
-    if (plan->hostname)
-        strv_addl(out, "--hostname", plan->hostname, NULL);
-    strv_addl(out, "--die-with-parent", "--as-pid-1", "--cap-drop", "ALL", NULL);
+    add_namespaces(out, plan);
     strv_add(out, "--info-fd");
     strv_addf(out, "%d", info_fd);
+    /* as bwrap 0.11 has it: topmost last */
+    for (size_t i = 0; i < plan->lowers.count; i++)
+        strv_addl(out, "--overlay-src", plan->lowers.items[i], NULL);
     for (size_t i = 0; i < plan->n_mounts; i++) {
         const struct plan_mount *m = &plan->mounts[i];
 
@@ -167,10 +193,32 @@ static int open_init(const struct runtime_tools *tools, struct error *err)
     return fd;
 }
 
+/* bwrap's options: one for each mount, or what the stage leaves. */
+static int make_options(const struct plan *plan, const struct runtime_tools *tools,
+                        struct runtime_command *out, struct strv *options,
+                        struct error *err)
+{
+    _cleanup_free_ int *data = NULL;
+
+    if (tools->staging == STAGING_OFF && plan->lowers.count > 0)
+        return error_fail(err, "the image is kept as layers, which bwrap alone cannot "
+                               "merge; start again, so that it is composed");
+    if (tools->staging == STAGING_OFF)
+        return make_data(plan, out, &data, err) < 0
+                   ? -1
+                   : bwrap_options(plan, data, out->info_write_fd, options, err);
+    out->stage = stage_new(plan, tools, err);
+    if (!out->stage)
+        return -1;
+    strv_add(options, "--info-fd");
+    strv_addf(options, "%d", out->info_write_fd);
+    bwrap_staged_options(out->stage, options);
+    return strv_check(options, err);
+}
+
 static int bwrap_command(const struct plan *plan, const struct runtime_tools *tools,
                          struct runtime_command *out, struct error *err)
 {
-    _cleanup_free_ int *data = NULL;
     _cleanup_strv_ struct strv options = STRV_INIT;
     int init_fd = open_init(tools, err), env_fd, args_fd;
 
@@ -178,8 +226,7 @@ static int bwrap_command(const struct plan *plan, const struct runtime_tools *to
         return -1;
     if (make_pipe(&out->status_fd, &out->status_write_fd, err) < 0 ||
         make_pipe(&out->info_fd, &out->info_write_fd, err) < 0 ||
-        make_data(plan, out, &data, err) < 0 ||
-        bwrap_options(plan, data, out->info_write_fd, &options, err) < 0)
+        make_options(plan, tools, out, &options, err) < 0)
         return -1;
     args_fd = add_block(&options, "repx-bwrap-args", out, err);
     env_fd = args_fd < 0 ? -1 : add_block(&plan->env, "repx-env", out, err);

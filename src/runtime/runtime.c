@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "runtime/runtime_internal.h"
+#include "runtime/stage.h"
 
 static const struct runtime_backend *const backends[] = {
     &backend_bwrap,
@@ -54,6 +55,7 @@ void runtime_command_release(struct runtime_command *c)
         close(c->fds[i]);
     free(c->fds);
     free(c->program);
+    stage_free(c->stage);
     strv_release(&c->argv);
     strv_release(&c->env);
     *c = (struct runtime_command)RUNTIME_COMMAND_INIT;

@@ -10,12 +10,22 @@
 #include "plan/plan.h"
 
 struct error;
+struct stage;
+
+/* Who makes the mounts of a bwrap sandbox. */
+enum runtime_staging {
+    STAGING_OFF,     /* bwrap, one after the other */
+    STAGING_ON,      /* we, in a namespace of our own (stage.h) */
+    STAGING_OVERLAY, /* and layers can be merged there by a rootless overlay */
+};
 
 /* Programs found on this node and directories of ours; filled by runtime_tools_find. */
 struct runtime_tools {
     char *bwrap;     /* absolute path, NULL: not found */
     char *init;      /* repx-sandbox-init, static; absolute path */
     char *state_dir; /* <node-local>/repx: probe caches live below; NULL: no caching */
+    enum runtime_staging staging; /* runtime_find_staging */
+    char *staging_why;            /* why it is not STAGING_OVERLAY; owned */
 };
 
 #define RUNTIME_TOOLS_INIT                                                             \
@@ -26,6 +36,7 @@ struct runtime_tools {
 /* A command ready for spawn. fds are owned: inherited under their own number. */
 struct runtime_command {
     char *program;
+    struct stage *stage; /* what makes its mounts before it is executed, else NULL */
     struct strv argv, env;
     int *fds;
     size_t n_fds;
@@ -76,5 +87,12 @@ void runtime_command_release(struct runtime_command *c);
  * tools->state_dir; a cached "no" is probed again. */
 int runtime_select(const struct strv *candidates, const struct runtime_tools *tools,
                    const struct runtime_backend **out, struct error *err);
+
+/* Fills tools->staging with what works on this node, by trial sandboxes, but with
+ * `most` at most. The answer is kept for the boot; again: asks anew. */
+void runtime_find_staging(struct runtime_tools *t, enum runtime_staging most,
+                          bool again);
+/* "off", "on", "overlay". */
+const char *runtime_staging_name(enum runtime_staging s);
 
 #endif

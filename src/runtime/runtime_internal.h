@@ -16,6 +16,9 @@ extern const struct runtime_backend backend_docker;
 int bwrap_options(const struct plan *plan, const int *data_fds, int info_fd,
                   struct strv *out, struct error *err);
 
+/* bwrap's options when the stage has made the mounts; appended. */
+void bwrap_staged_options(const struct stage *stage, struct strv *out);
+
 /* bwrap's smallest trial: the features that bwrap_options relies on, on this node. */
 int bwrap_probe(const struct runtime_tools *tools, struct error *why);
 

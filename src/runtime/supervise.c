@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "runtime/stage.h"
 #include "runtime/supervise_internal.h"
 #include "sys/fdio.h"
 #include "sys/process.h"
@@ -77,6 +78,8 @@ static int start(struct supervision *s, struct error *err)
     spawn.new_session = !s->opts->interactive;
     spawn.die_with_parent = true;
     spawn.blocked = s->isolated ? &blocked : NULL;
+    spawn.prepare = s->cmd->stage ? stage_assemble : NULL;
+    spawn.prepare_arg = s->cmd->stage;
     s->pid = spawn_start(&spawn, &s->pidfd, err);
     if (s->pid < 0) {
         /* That bwrap itself is missing is not the job's fault. */

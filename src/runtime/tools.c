@@ -20,6 +20,7 @@ void runtime_tools_release(struct runtime_tools *t)
     free(t->bwrap);
     free(t->init);
     free(t->state_dir);
+    free(t->staging_why);
     *t = (struct runtime_tools)RUNTIME_TOOLS_INIT;
 }
 

@@ -65,8 +65,9 @@ behave() {
     echo "$1" >"$FAKE/behaviour"
 }
 
-@test "how bwrap is called, word for word" {
+@test "how bwrap is called, word for word: when it makes the mounts" {
     local call
+    staging off
     ok exec --image "$FILES/images/rootfs-dir" -e A=b -- /bin/echo hello
     prints hello
     call=$(calls launch)
@@ -113,6 +114,26 @@ GOLDEN
 GOLDEN
 }
 
+@test "how bwrap is called, word for word: when the mounts are made" {
+    local call
+    ok exec --image "$FILES/images/rootfs-dir" -- /bin/echo hello
+    prints hello
+    call=$(calls launch)
+    diff <(tr '\0' '\n' <"$call/args" | sed "s/^[0-9]\\{1,3\\}$/FD/; s|$LOCAL|LOCAL|" | paste -sd ' ' | sed 's/ --/\n--/g') - <<'GOLDEN'
+--info-fd FD
+--unshare-all
+--die-with-parent
+--as-pid-1
+--cap-drop ALL
+--dev-bind LOCAL/repx/stage/root /
+--proc /proc
+--ro-bind /proc/sys /proc/sys
+--chdir /
+GOLDEN
+    # nothing of the stage is left, or was ever seen, on the host
+    [[ -z $(ls -A "$LOCAL/repx/stage") ]]
+}
+
 @test "the image's environment does not reach bwrap" {
     local call
     LD_LIBRARY_PATH=/x ok exec --image "$FILES/images/docker-dir" -e LD_PRELOAD=/x.so -- /bin/true
@@ -121,6 +142,7 @@ GOLDEN
 }
 
 @test "a job's sandbox: network, hostname, mounts in the arguments" {
+    staging off
     ok run "$id"
     args=$(tr '\0' '\n' <"$(calls launch)/args")
     for word in --unshare-all --die-with-parent --as-pid-1 --remount-ro --proc --dev --tmpfs "$(out_of "$id")"; do
@@ -131,16 +153,46 @@ GOLDEN
     tr '\0' '\n' <"$(calls launch | tail -n 1)/args" | grep -qx -- --share-net
 }
 
-@test "the probe is a real trial, once" {
+@test "the probes are real trials, once: of bwrap, and of a stage with an overlay" {
+    local call
     ok run "$id"
-    [[ $(calls trial | wc -l) -eq 1 ]]
-    tr '\0' '\n' <"$(calls trial)/argv" | grep -qx -- --unshare-all
+    [[ $(calls trial | wc -l) -eq 2 ]]
+    for call in $(calls trial); do
+        tr '\0' '\n' <"$call/argv" | grep -qx -- --unshare-all
+    done
+    tr '\0' '\n' <"$(calls trial | tail -n 1)/argv" | grep -qx -- --dev-bind
     ok run "$id"
-    [[ $(calls trial | wc -l) -eq 1 && $(calls launch | wc -l) -eq 2 ]]
+    [[ $(calls trial | wc -l) -eq 2 && $(calls launch | wc -l) -eq 2 ]]
     # another bwrap: asked again
     echo '# changed' >>"$FAKE/bwrap"
     ok run "$id"
-    [[ $(calls trial | wc -l) -eq 2 ]]
+    [[ $(calls trial | wc -l) -eq 4 ]]
+    # without staging there is nothing to find out about it
+    staging off
+    echo '# changed again' >>"$FAKE/bwrap"
+    ok run "$id"
+    [[ $(calls trial | wc -l) -eq 5 ]]
+}
+
+@test "a stage cannot be made here: bwrap makes the mounts, known for this boot, told" {
+    echo no-stage >"$FAKE/behaviour"
+    ok run "$id"
+    grep -qzx -- --tmpfs "$(calls launch)/args"
+    [[ $(record "$id" .runtime.staging) == off && $(calls trial | wc -l) -eq 3 ]]
+    ok run "$id"
+    [[ $(calls trial | wc -l) -eq 3 ]]
+    grep -q 'Operation not permitted' "$LOCAL/repx/probes/staging"
+    ok doctor
+    [[ $out == *'note  staging'*'Operation not permitted'* ]] || show
+    # doctor asks anew, and what it finds counts
+    behave run
+    ok doctor
+    [[ $out == *'ok    staging'* ]] || show
+    ok run "$id"
+    [[ $(record "$id" .runtime.staging) == overlay ]]
+    staging flat
+    ok run "$id"
+    [[ $(record "$id" .runtime.staging) == on ]]
 }
 
 @test "bwrap does not work here: the reason and the remedy; never native instead" {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # What a job sees (CONTRACT section 3): every property, in every sandbox, for every kind
-# of user. RUNTIMES="bwrap podman" in the environment tests those.
+# of user. RUNTIMES="bwrap podman" in the environment tests those; STAGING=off
+# lets bwrap make the mounts; ONE_USER takes an ordinary one.
 
 load ../helpers
 
@@ -49,7 +50,7 @@ reseal() {
 
 # The users to test as: whoever runs the tests, and nobody when that is root.
 users() {
-    echo self
+    [[ -n ${ONE_USER:-} && $(id -u) -eq 0 ]] || echo self
     [[ $(id -u) -ne 0 ]] || echo nobody
 }
 

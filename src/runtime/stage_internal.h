@@ -1,0 +1,41 @@
+/* stage_internal: a stage under construction, shared by stage*.c. */
+#ifndef REPX_RUNTIME_STAGE_INTERNAL_H
+#define REPX_RUNTIME_STAGE_INTERNAL_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "runtime/stage.h"
+
+struct assembly {
+    const struct plan *plan;
+    int base;     /* our tmpfs, attached at the stage's directory */
+    int root;     /* the root of the sandbox, attached below base */
+    int *sources; /* a detached mount for each bind of the plan, else -1 */
+};
+
+/* ---- stage_point: mount points below a root ---- */
+enum stage_point { STAGE_POINT_FILE, STAGE_POINT_DIR };
+
+/* An O_PATH descriptor of dest below root. What is missing is made: directories with
+ * 0755, at the end an empty file or directory. */
+int stage_point(int root, const char *dest, enum stage_point type, struct error *err);
+/* A link at dest; its parents are made. */
+int stage_symlink(int root, const char *target, const char *dest, struct error *err);
+
+/* Must the mount point of mount i be in the root itself? False: it lies on an earlier
+ * mount. */
+bool stage_on_root(const struct plan *plan, size_t i);
+
+/* What mount i needs as its mount point. */
+enum stage_point stage_point_of(const struct assembly *a, size_t i);
+
+/* ---- stage_root ---- */
+/* Makes root/ below base the sandbox's root and fills a->root. */
+int stage_make_root(struct assembly *a, struct error *err);
+
+/* ---- stage_dev ---- */
+/* A minimal /dev, as bwrap has it, attached at the descriptor. */
+int stage_make_dev(int target, struct error *err);
+
+#endif

@@ -1,0 +1,213 @@
+/* What a stage does without any right: which mounts are its own, where their places
+ * are, and that no link leads out of its root. */
+#include "unit/sys/tempdir.h"
+
+#include <errno.h>
+
+#include "runtime/runtime_internal.h"
+#include "runtime/stage_internal.h"
+
+static void add(struct plan *p, enum plan_mount_kind kind, const char *source,
+                const char *dest)
+{
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(plan_add_mount(p, kind, PLAN_ROLE_USER, source, dest, &err), 0);
+}
+
+static void test_proc_is_bwraps(void **state)
+{
+    struct plan p = PLAN_INIT;
+    struct stage s = {.plan = &p, .root = (char[]){"/state/stage/root"}};
+    struct strv options = STRV_INIT;
+    static const char *const expected[] = {"--unshare-all",
+                                           "--share-net",
+                                           "--die-with-parent",
+                                           "--as-pid-1",
+                                           "--cap-drop",
+                                           "ALL",
+                                           "--dev-bind",
+                                           "/state/stage/root",
+                                           "/",
+                                           "--proc",
+                                           "/proc",
+                                           "--ro-bind",
+                                           "/proc/sys",
+                                           "/proc/sys",
+                                           "--chdir",
+                                           "/"};
+
+    p.network = PLAN_NETWORK_HOST;
+    add(&p, PLAN_MOUNT_BIND_RO, "/image", "/");
+    add(&p, PLAN_MOUNT_PROC, NULL, "/proc");
+    add(&p, PLAN_MOUNT_BIND_RO, "/proc/sys", "/proc/sys");
+    add(&p, PLAN_MOUNT_DEV, NULL, "/dev");
+    add(&p, PLAN_MOUNT_BIND_RW, "/a", "/processes");
+    assert_true(stage_makes(&p.mounts[0]));
+    assert_false(stage_makes(&p.mounts[1]));
+    assert_false(stage_makes(&p.mounts[2]));
+    assert_true(stage_makes(&p.mounts[3]));
+    assert_true(stage_makes(&p.mounts[4]));
+    bwrap_staged_options(&s, &options);
+    assert_int_equal(options.count, sizeof(expected) / sizeof(expected[0]));
+    for (size_t i = 0; i < options.count; i++)
+        assert_string_equal(options.items[i], expected[i]);
+    strv_release(&options);
+    plan_release(&p);
+}
+
+static void test_what_needs_a_place_in_the_root(void **state)
+{
+    struct plan p = PLAN_INIT;
+    static const bool expected[] = {false, true,  true, true,  false, true,
+                                    true,  false, true, false, true};
+
+    add(&p, PLAN_MOUNT_BIND_RO, "/image", "/");
+    add(&p, PLAN_MOUNT_PROC, NULL, "/proc");
+    add(&p, PLAN_MOUNT_DEV, NULL, "/dev");
+    add(&p, PLAN_MOUNT_TMPFS, NULL, "/tmp");
+    add(&p, PLAN_MOUNT_BIND_RO, "/x", "/tmp/lab");
+    add(&p, PLAN_MOUNT_BIND_RW, "/x", "/tmpfile");
+    add(&p, PLAN_MOUNT_BIND_RW, "/x", "/data");
+    add(&p, PLAN_MOUNT_BIND_RW, "/x", "/data/inner/deep");
+    add(&p, PLAN_MOUNT_DIR, NULL, "/dir");
+    add(&p, PLAN_MOUNT_REMOUNT_RO, NULL, "/dev");
+    add(&p, PLAN_MOUNT_BIND_RO, "/x", "/dir/inside");
+    for (size_t i = 0; i < p.n_mounts; i++)
+        assert_int_equal(stage_on_root(&p, i), expected[i]);
+    plan_release(&p);
+}
+
+static void touch(const char *dir, const char *name)
+{
+    char path[600];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    fd = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static bool is_there(const char *dir, const char *name, mode_t type)
+{
+    char path[600];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    return lstat(path, &st) == 0 && (st.st_mode & S_IFMT) == type;
+}
+
+/* The sandbox's root, and a sibling in which nothing may ever be made. */
+struct trees {
+    char root[512], outside[512];
+    int fd;
+};
+
+static void trees_init(struct trees *t)
+{
+    snprintf(t->root, sizeof(t->root), "%s/root", tempdir.path);
+    snprintf(t->outside, sizeof(t->outside), "%s/outside", tempdir.path);
+    assert_int_equal(mkdir(t->root, 0755), 0);
+    assert_int_equal(mkdir(t->outside, 0755), 0);
+    t->fd = open(t->root, O_PATH | O_DIRECTORY);
+    assert_true(t->fd >= 0);
+}
+
+static void trees_release(struct trees *t)
+{
+    assert_int_equal(rmdir(t->outside), 0);
+    close(t->fd);
+}
+
+static void make_point(const struct trees *t, const char *dest, enum stage_point type)
+{
+    struct error err = ERROR_INIT;
+    int fd = stage_point(t->fd, dest, type, &err);
+
+    if (fd < 0)
+        print_error("%s\n", err.text);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static void test_missing_places_are_made(void **state)
+{
+    struct trees t;
+
+    trees_init(&t);
+    make_point(&t, "/a/b/c", STAGE_POINT_DIR);
+    make_point(&t, "/a/b/file", STAGE_POINT_FILE);
+    make_point(&t, "/top", STAGE_POINT_FILE);
+    assert_true(is_there(t.root, "a/b/c", S_IFDIR));
+    assert_true(is_there(t.root, "a/b/file", S_IFREG));
+    assert_true(is_there(t.root, "top", S_IFREG));
+    /* what is there stays */
+    make_point(&t, "/a/b/c", STAGE_POINT_DIR);
+    make_point(&t, "/top", STAGE_POINT_FILE);
+    trees_release(&t);
+}
+
+static void test_links_stay_inside(void **state)
+{
+    struct error err = ERROR_INIT;
+    struct trees t;
+
+    trees_init(&t);
+    assert_int_equal(symlinkat("../../outside", t.fd, "up"), 0);
+    assert_int_equal(symlinkat(t.outside, t.fd, "absolute"), 0);
+    assert_int_equal(symlinkat("/proc/self/cwd", t.fd, "magic"), 0);
+    /* ".." ends at the root, so this is <root>/outside */
+    assert_int_equal(mkdirat(t.fd, "outside", 0755), 0);
+    make_point(&t, "/up/new", STAGE_POINT_DIR);
+    assert_true(is_there(t.root, "outside/new", S_IFDIR));
+    make_point(&t, "/up/file", STAGE_POINT_FILE);
+    assert_true(is_there(t.root, "outside/file", S_IFREG));
+    /* those lead to what the root has not got: an error, and nothing made anywhere */
+    assert_int_equal(stage_point(t.fd, "/absolute/new", STAGE_POINT_DIR, &err), -1);
+    error_clear(&err);
+    assert_int_equal(stage_point(t.fd, "/magic/new", STAGE_POINT_FILE, &err), -1);
+    error_clear(&err);
+    assert_int_equal(stage_symlink(t.fd, "target", "/absolute/link", &err), -1);
+    trees_release(&t);
+}
+
+static void test_a_link_is_made(void **state)
+{
+    struct error err = ERROR_INIT;
+    struct trees t;
+
+    trees_init(&t);
+    assert_int_equal(stage_symlink(t.fd, "../x", "/d/link", &err), 0);
+    assert_true(is_there(t.root, "d/link", S_IFLNK));
+    error_clear(&err);
+    assert_int_equal(stage_symlink(t.fd, "../x", "/d/link", &err), -1);
+    assert_int_equal(err.errnum, EEXIST);
+    trees_release(&t);
+}
+
+static void test_a_file_is_no_way(void **state)
+{
+    struct error err = ERROR_INIT;
+    struct trees t;
+
+    trees_init(&t);
+    touch(t.root, "file");
+    assert_int_equal(stage_point(t.fd, "/file/below", STAGE_POINT_DIR, &err), -1);
+    assert_int_equal(err.errnum, ENOTDIR);
+    trees_release(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_proc_is_bwraps),
+        cmocka_unit_test(test_what_needs_a_place_in_the_root),
+        tempdir_test(test_missing_places_are_made),
+        tempdir_test(test_links_stay_inside),
+        tempdir_test(test_a_link_is_made),
+        tempdir_test(test_a_file_is_no_way),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
