@@ -38,6 +38,24 @@ static void age_text(int64_t s, char *out, size_t size)
         snprintf(out, size, "%lldd", (long long)(s / 86400));
 }
 
+static json_t *users_json(const struct store_entry *e)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; i < e->n_users; i++) {
+        const struct store_user *u = &e->users[i];
+        json_t *o = json_object();
+
+        json_object_set_new(o, "pid", json_integer(u->pid));
+        json_object_set_new(o, "uid",
+                            u->uid == (uid_t)-1 ? json_null() : json_integer(u->uid));
+        json_object_set_new(o, "user", u->name ? json_string(u->name) : json_null());
+        json_object_set_new(o, "slurm_job", u->job ? json_string(u->job) : json_null());
+        json_array_append_new(a, o);
+    }
+    return a;
+}
+
 static int cache_json(const struct store_entry *entries, size_t n, struct buf *out,
                       struct error *err)
 {
@@ -56,6 +74,7 @@ static int cache_json(const struct store_entry *entries, size_t n, struct buf *o
         json_object_set_new(o, "used", json_integer(e->used));
         json_object_set_new(o, "age_s", json_integer(age_of(e)));
         json_object_set_new(o, "in_use", json_boolean(e->in_use));
+        json_object_set_new(o, "users", users_json(e));
         json_array_append_new(a, o);
     }
     text = json_dumps(a, JSON_INDENT(2));
@@ -65,6 +84,24 @@ static int cache_json(const struct store_entry *entries, size_t n, struct buf *o
     buf_addf(out, "%s\n", text);
     free(text);
     return buf_check(out, err);
+}
+
+/* "  (in use: alice 4711, job 12; bob 4712)" */
+static void users_text(const struct store_entry *e, struct buf *out)
+{
+    buf_adds(out, "  (in use");
+    for (size_t i = 0; i < e->n_users; i++) {
+        const struct store_user *u = &e->users[i];
+
+        buf_adds(out, i ? "; " : ": ");
+        quote_printable(out, u->name ? u->name : "process");
+        buf_addf(out, " %ld", (long)u->pid);
+        if (u->job) {
+            buf_adds(out, ", job ");
+            quote_printable(out, u->job);
+        }
+    }
+    buf_addc(out, ')');
 }
 
 static int cache_text(const struct store *store, const struct store_entry *entries,
@@ -84,7 +121,9 @@ static int cache_text(const struct store *store, const struct store_entry *entri
                  (double)entries[i].bytes / 1e6, (unsigned long long)entries[i].layers,
                  used, age);
         quote_printable(out, entries[i].name ? entries[i].name : "");
-        buf_adds(out, entries[i].in_use ? "  (in use)\n" : "\n");
+        if (entries[i].in_use)
+            users_text(&entries[i], out);
+        buf_addc(out, '\n');
     }
     return buf_check(out, err);
 }

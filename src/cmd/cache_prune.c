@@ -30,6 +30,7 @@ static int prune_json(const struct store_pruned *p, bool dry_run, struct buf *ou
     json_object_set_new(o, "layers", json_integer((json_int_t)p->layers));
     json_object_set_new(o, "bytes", json_integer((json_int_t)p->bytes));
     json_object_set_new(o, "left_bytes", json_integer((json_int_t)p->left));
+    json_object_set_new(o, "leftovers", json_integer((json_int_t)p->leftovers));
     text = json_dumps(o, JSON_INDENT(2));
     json_decref(o);
     if (!text)
@@ -52,6 +53,9 @@ static int prune_text(const struct store_pruned *p, bool dry_run, struct buf *ou
     buf_addf(out, "%s %zu images and %llu layers: %.1f MB; %.1f MB stay\n",
              dry_run ? "would remove" : "removed", p->n, (unsigned long long)p->layers,
              (double)p->bytes / 1e6, (double)p->left / 1e6);
+    if (p->leftovers)
+        buf_addf(out, "and %llu small files that images had left\n",
+                 (unsigned long long)p->leftovers);
     return buf_check(out, err);
 }
 

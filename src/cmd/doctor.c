@@ -133,13 +133,17 @@ static bool check_store(struct report *r, struct session *s)
         add_row(r, VERDICT_FAIL, "store", "cannot ask for its free space");
         return false;
     }
-    text = str_printf("%s, %.1f GB free%s", s->store.path,
+    text = str_printf("%s, %.1f GB free%s%s%s", s->store.path,
                       (double)vfs.f_bavail * (double)vfs.f_frsize / 1e9,
                       s->settled.node_local_path
                           ? ""
                           : "; node_local_path is not set, so images are extracted "
-                            "below base_path");
-    add_row(r, VERDICT_OK, "store", text ? text : "");
+                            "below base_path",
+                      s->store.network ? "; each node extracts for itself there, set "
+                                         "node_local_path to a local disk: it is on "
+                                       : "",
+                      s->store.network ? s->store.network : "");
+    add_row(r, s->store.network ? VERDICT_NOTE : VERDICT_OK, "store", text ? text : "");
     return true;
 }
 

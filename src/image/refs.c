@@ -135,6 +135,20 @@ static int load(struct image *img, const char *text, size_t len, struct error *e
     return load_layers(img, root, err);
 }
 
+bool refs_image(const struct store *store, const char *name, struct digest *id)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    _cleanup_json_ json_t *root = NULL;
+    _cleanup_close_ int fd = -1;
+    struct error ignored = ERROR_INIT;
+
+    fd = openat(store->refs_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || pathfd_read_all(fd, SOURCE_JSON_MAX, &text, &ignored) < 0)
+        return false;
+    root = jsonutil_parse(text.data, text.len, WHAT, &ignored);
+    return root && hex_member(root, "id", id) && id->hex[0];
+}
+
 int refs_load(struct store *store, struct image *img, struct error *err)
 {
     _cleanup_buf_ struct buf text = BUF_INIT;

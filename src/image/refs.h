@@ -5,6 +5,7 @@
 #ifndef REPX_IMAGE_REFS_H
 #define REPX_IMAGE_REFS_H
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 #include "image/image.h"
@@ -18,6 +19,9 @@ int refs_key(struct digest *key, const char *path, const struct stat *st,
 /* Fills kind, id, layers and config of img from the store's memory under img->ref. 0; 1
  * when nothing (or nothing usable) is there. */
 int refs_load(struct store *store, struct image *img, struct error *err);
+
+/* The image that refs/<name> remembers; false when it remembers nothing usable. */
+bool refs_image(const struct store *store, const char *name, struct digest *id);
 
 /* Remembers img under img->ref. */
 int refs_save(struct store *store, const struct image *img, struct error *err);

@@ -9,10 +9,51 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "image/store_private.h"
+#include "sys/netfs.h"
 #include "sys/pathfd.h"
+#include "sys/process.h"
 #include "sys/trust.h"
 
-#define STORE_SUBDIR "repx/store-v1"
+#define STORE_NAME "store-v1"
+
+/* <root>/repx/store-v1, and on a file system that other nodes use too a part of it for
+ * this node alone (decision 13). */
+static char *store_place(struct store *s, const char *root, struct error *err)
+{
+    _cleanup_free_ char *top = str_printf("%s/repx", root);
+    _cleanup_free_ char *host = process_hostname();
+    _cleanup_close_ int fd = top ? trust_private_dir(top, err) : error_oom(err);
+    char *path;
+
+    if (fd < 0)
+        return NULL;
+    s->network = netfs_name(fd);
+    if (s->network && (!host || !host[0] || host[0] == '.' || strchr(host, '/'))) {
+        error_fail(
+            err,
+            "\"%s\" is on %s, where each node needs a store of its own, and this "
+            "node has no usable host name; set node_local_path to a local disk",
+            top, s->network);
+        return NULL;
+    }
+    path = s->network ? str_printf("%s/nodes/%s/" STORE_NAME, top, host)
+                      : str_printf("%s/" STORE_NAME, top);
+    if (!path)
+        error_oom(err);
+    return path;
+}
+
+/* 0700 also where the directory was there before, made by hand or copied. */
+static int close_to_others(int fd, const char *path, struct error *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return error_sys(err, errno, "cannot stat \"%s\"", path);
+    if ((st.st_mode & 077) && fchmod(fd, 0700) < 0)
+        return error_sys(err, errno, "cannot close \"%s\" to other users", path);
+    return 0;
+}
 
 static int open_part(struct store *s, const char *name, int *fd, struct error *err)
 {
@@ -34,11 +75,10 @@ int store_open(struct store *s, const char *root, struct error *err)
     struct error sweep = ERROR_INIT;
 
     *s = (struct store)STORE_INIT;
-    s->path = str_printf("%s/" STORE_SUBDIR, root);
-    if (!s->path)
-        return error_oom(err);
-    s->fd = trust_private_dir(s->path, err);
-    if (s->fd < 0 || open_part(s, "layers", &s->layers_fd, err) < 0 ||
+    s->path = store_place(s, root, err);
+    s->fd = s->path ? trust_private_dir(s->path, err) : -1;
+    if (s->fd < 0 || close_to_others(s->fd, s->path, err) < 0 ||
+        open_part(s, "layers", &s->layers_fd, err) < 0 ||
         open_part(s, "rootfs", &s->rootfs_fd, err) < 0 ||
         open_part(s, "locks", &s->locks_fd, err) < 0 ||
         open_part(s, "refs", &s->refs_fd, err) < 0 ||

@@ -1,6 +1,7 @@
 /* store: the node-local store. Content-addressed, locked, published by rename.
  *
- *   <root>/repx/store-v1/              0700, checked by sys/trust
+ *   <root>/repx/store-v1/              0700, checked by sys/trust; on a network file
+ *                                      system <root>/repx/nodes/<host>/store-v1/
  *     layers/<hex of diff_id>/tree/     one layer, whiteouts kept as .wh. files
  *     layers/<hex>/record.json
  *     layers/<hex>/notes                what the tree cannot say (layernotes.h)
@@ -9,7 +10,7 @@
  *     rootfs/<hex>/sums                 checksums of the tree
  *     rootfs/<hex>/record.json          image name, layers, size, when made
  *     rootfs/<hex>/used                 its mtime is the last use
- *     locks/layer-<hex>.lock            flock; never unlinked; holder's note
+ *     locks/layer-<hex>.lock            flock; the holder's note
  *     locks/rootfs-<hex>.lock           the same, for the composition
  *     locks/rootfs-<hex>.use            shared by each launch that uses the tree
  *     locks/ref-<hex>.lock              while a tar of unknown digest is read
@@ -35,6 +36,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/strv.h"
 #include "image/digest.h"
@@ -52,8 +54,9 @@ struct store_limits {
 
 struct store {
     struct store_limits limits;
-    char *path; /* <root>/repx/store-v1 */
-    int fd;     /* of path */
+    char *path;
+    int fd;              /* of path */
+    const char *network; /* name of the network file system it is on, NULL: local */
     int layers_fd, rootfs_fd, locks_fd, refs_fd, tmp_fd;
 };
 
@@ -70,6 +73,14 @@ void store_release(struct store *s);
 /* Both in bytes, 0: none. Without a call there is no limit. */
 void store_set_limits(struct store *s, uint64_t max_size, uint64_t min_free);
 
+/* A process that uses an image now. */
+struct store_user {
+    pid_t pid;
+    uid_t uid;  /* (uid_t)-1 unknown */
+    char *name; /* of the user, NULL unknown */
+    char *job;  /* SLURM_JOB_ID, NULL when there is none or it may not be read */
+};
+
 struct store_entry {
     struct digest id;
     char *name;     /* image reference it was made from */
@@ -77,7 +88,9 @@ struct store_entry {
     uint64_t layers;
     int64_t created; /* seconds since the epoch */
     int64_t used;
-    int in_use; /* 1 when a launch holds it now */
+    int in_use;               /* 1 when a launch holds it now */
+    struct store_user *users; /* those of them that can be seen */
+    size_t n_users;
 };
 
 /* All root filesystems, most recently used first. *entries owned by the caller
@@ -111,10 +124,11 @@ struct store_gone {
 struct store_pruned {
     struct store_gone *items;
     size_t n;
-    uint64_t layers; /* removed */
-    uint64_t bytes;  /* of them: what is free again */
-    uint64_t left;   /* bytes of the layers that stay */
-    uint64_t in_use; /* of left: of images that launches use now */
+    uint64_t layers;    /* removed */
+    uint64_t bytes;     /* of them: what is free again */
+    uint64_t left;      /* bytes of the layers that stay */
+    uint64_t in_use;    /* of left: of images that launches use now */
+    uint64_t leftovers; /* lock files and notes on archives that were removed */
 };
 
 #define STORE_PRUNED_INIT                                                              \

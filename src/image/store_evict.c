@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "image/store_catalog.h"
 #include "image/store_private.h"
 #include "sys/pathfd.h"
@@ -50,7 +51,7 @@ int store_lock_entry(struct store *s, const char *kind, const char *hex,
     rc = lockfile_try(l, s->locks_fd, name, true, err);
     for (i = 0; rc == 1 && i < BUSY_RETRIES; i++) {
         nanosleep(&pause, NULL);
-        rc = lockfile_retry(l, true, err);
+        rc = lockfile_retry(l, s->locks_fd, name, true, err);
     }
     if (rc != 0)
         lockfile_release(l);
@@ -224,6 +225,15 @@ static void count_in_use(struct eviction *e)
         }
 }
 
+static void remove_leftovers(struct eviction *e)
+{
+    struct error failed = ERROR_INIT;
+
+    if (!e->goal->dry_run &&
+        store_leftovers_remove(e->s, &e->out->leftovers, &failed) < 0)
+        log_warn("cannot remove what old images left: %s", failed.text);
+}
+
 int store_evict(struct store *s, const struct store_prune *goal,
                 const struct image *keep, struct store_pruned *out, struct error *err)
 {
@@ -245,8 +255,10 @@ int store_evict(struct store *s, const struct store_prune *goal,
     }
     if (rc == 0)
         rc = evict_until_reached(&e, err);
-    if (rc == 0)
+    if (rc == 0) {
+        remove_leftovers(&e);
         count_in_use(&e);
+    }
     store_catalog_release(&e.c);
     lockfile_release(&one);
     if (rc < 0)

@@ -10,18 +10,55 @@
 #include "base/error.h"
 #include "base/parse.h"
 #include "image/store_private.h"
+#include "sys/lockholders.h"
+#include "sys/process.h"
+
+static void entry_release(struct store_entry *e)
+{
+    size_t i;
+
+    for (i = 0; i < e->n_users; i++) {
+        free(e->users[i].name);
+        free(e->users[i].job);
+    }
+    free(e->users);
+    free(e->name);
+}
 
 void store_entries_free(struct store_entry *entries, size_t n)
 {
     size_t i;
 
     for (i = 0; i < n; i++)
-        free(entries[i].name);
+        entry_release(&entries[i]);
     free(entries);
 }
 
-/* 1 when a launch holds the shared lock of the tree now. */
-static int in_use(struct store *s, const char *hex, struct error *err)
+static int add_users(struct store_entry *e, int lockfd, struct error *err)
+{
+    _cleanup_free_ struct lockholder *holders = NULL;
+    struct error ignored = ERROR_INIT;
+    size_t i, n;
+
+    /* A courtesy: /proc may be hidden. */
+    if (lockholders_find(lockfd, &holders, &n, &ignored) < 0 || n == 0)
+        return 0;
+    e->users = calloc(n, sizeof(*e->users));
+    if (!e->users)
+        return error_oom(err);
+    for (i = 0; i < n; i++)
+        e->users[e->n_users++] = (struct store_user){
+            .pid = holders[i].pid,
+            .uid = holders[i].uid,
+            .name = process_user_name(holders[i].uid),
+            .job = lockholders_env(holders[i].pid, "SLURM_JOB_ID"),
+        };
+    return 0;
+}
+
+/* Sets in_use: does a launch hold the shared lock of the tree now? */
+static int look_for_users(struct store *s, const char *hex, struct store_entry *e,
+                          struct error *err)
 {
     _cleanup_free_ char *name = str_printf("rootfs-%s.use", hex);
     struct lockfile l = LOCKFILE_INIT;
@@ -30,6 +67,9 @@ static int in_use(struct store *s, const char *hex, struct error *err)
     if (!name)
         return error_oom(err);
     rc = lockfile_try(&l, s->locks_fd, name, true, err);
+    e->in_use = rc == 1;
+    if (rc == 1)
+        rc = add_users(e, l.fd, err);
     lockfile_release(&l);
     return rc;
 }
@@ -52,11 +92,10 @@ static int fill(struct store *s, const char *hex, struct store_entry *e,
     e->used = e->created;
     if (fstatat(fd, STORE_USED, &st, AT_SYMLINK_NOFOLLOW) == 0)
         e->used = st.st_mtim.tv_sec;
-    e->in_use = in_use(s, hex, err);
-    if (e->in_use >= 0)
-        return 0;
-    free(e->name);
-    return -1;
+    rc = look_for_users(s, hex, e, err);
+    if (rc < 0)
+        entry_release(e);
+    return rc;
 }
 
 static int by_use(const void *a, const void *b)
@@ -88,7 +127,7 @@ static int list(struct store *s, DIR *dir, struct store_entry **entries, size_t 
             cap = cap ? 2 * cap : 16;
             more = realloc(*entries, cap * sizeof(e));
             if (!more) {
-                free(e.name);
+                entry_release(&e);
                 return error_oom(err);
             }
             *entries = more;

@@ -97,6 +97,11 @@ int store_lock_entry(struct store *s, const char *kind, const char *hex,
 int store_take_out(struct store *s, int dirfd, const char *hex, struct store_tmp *t,
                    struct error *err);
 
+/* ---- store_leftovers ---- */
+/* Lock files and refs of what is no longer there; the caller holds evict.lock. Adds
+ * their number to *removed. */
+int store_leftovers_remove(struct store *s, uint64_t *removed, struct error *err);
+
 /* ---- store_space ---- */
 /* Sees to it that `needed` more bytes fit into the limits and the file system, by
  * evicting what is not in use; an error with the numbers when they do not. */

@@ -39,17 +39,6 @@ static int fresh_name(struct store_tmp *t, struct error *err)
     return 0;
 }
 
-/* Is the file that we have locked still the one of that name? A sweep may have taken
- * the lock in between and removed it. */
-static bool still_there(struct store *s, const struct lockfile *l, const char *name)
-{
-    struct stat ours, named;
-
-    return fstat(l->fd, &ours) == 0 &&
-           fstatat(s->tmp_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-           ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
-}
-
 static int make(struct store *s, struct store_tmp *t, struct error *err)
 {
     _cleanup_free_ char *owner = NULL;
@@ -63,7 +52,7 @@ static int make(struct store *s, struct store_tmp *t, struct error *err)
     rc = lockfile_try(&t->owner, s->tmp_fd, owner, true, err);
     if (rc < 0)
         return -1;
-    if (rc == 1 || !still_there(s, &t->owner, owner)) {
+    if (rc == 1) {
         lockfile_release(&t->owner);
         return 1;
     }

@@ -153,7 +153,7 @@ int store_work_lock(struct store_work *w, struct lockfile *l, const char *name,
         nanosleep(&pause, NULL);
         if (pause.tv_nsec < POLL_MAX_NS)
             pause.tv_nsec *= 2;
-        rc = lockfile_retry(l, exclusive, err);
+        rc = lockfile_retry(l, w->store->locks_fd, name, exclusive, err);
     }
     w->waited_ns += fdio_monotonic_ns() - start;
     if (rc < 0)

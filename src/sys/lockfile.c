@@ -15,15 +15,19 @@
 /* Longest note: it is for one line on a terminal. */
 #define NOTE_MAX 1024
 
-static int lock_open(struct lockfile *l, int dirfd, const char *name, struct error *err)
+/* How often a file may vanish under us before that is no accident. */
+#define ORPHANS_MAX 10000
+
+#define OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
+static int lock_open(struct lockfile *l, int dirfd, const char *name, int flags,
+                     struct error *err)
 {
     _cleanup_close_ int fd = -1;
     struct stat st;
 
     /* O_NONBLOCK: a planted FIFO must not stop us before it is seen to be one */
-    fd =
-        openat(dirfd, name,
-               O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+    fd = openat(dirfd, name, flags | OPEN_FLAGS, 0600);
     if (fd < 0 && errno == ELOOP) {
         error_sys(err, ELOOP, "cannot open the lock file '%s'", name);
         return error_hint(err, "it is a symbolic link: remove it");
@@ -68,33 +72,75 @@ static int mode_of(bool exclusive)
     return exclusive ? LOCK_EX : LOCK_SH;
 }
 
+/* Does the name still lead to the file that we have locked? Its holder may have
+ * unlinked it between our open and our flock. */
+static bool still_named(const struct lockfile *l, int dirfd, const char *name)
+{
+    struct stat ours, named;
+
+    return fstat(l->fd, &ours) == 0 &&
+           fstatat(dirfd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+/* Opens and locks until the lock is on what the name leads to. Closed after an error.
+ */
+static int acquire(struct lockfile *l, int dirfd, const char *name, int flags,
+                   int operation, struct error *err)
+{
+    int i, r;
+
+    for (i = 0; i < ORPHANS_MAX; i++) {
+        if (l->fd < 0 && lock_open(l, dirfd, name, flags, err) < 0)
+            return -1;
+        r = lock_flock(l, operation, err);
+        if (r == 1 || (r == 0 && still_named(l, dirfd, name)))
+            return r;
+        lockfile_release(l);
+        if (r < 0)
+            return -1;
+    }
+    return error_fail(
+        err,
+        "the lock file '%s' is removed as soon as it is there: is another "
+        "program cleaning its directory?",
+        name);
+}
+
 int lockfile_try(struct lockfile *l, int dirfd, const char *name, bool exclusive,
                  struct error *err)
 {
-    int r;
-
-    if (lock_open(l, dirfd, name, err) < 0)
-        return -1;
-    r = lock_flock(l, mode_of(exclusive) | LOCK_NB, err);
-    if (r < 0)
-        lockfile_release(l);
-    return r;
+    l->fd = -1;
+    return acquire(l, dirfd, name, O_RDWR | O_CREAT, mode_of(exclusive) | LOCK_NB, err);
 }
 
-int lockfile_retry(struct lockfile *l, bool exclusive, struct error *err)
+int lockfile_try_existing(struct lockfile *l, int dirfd, const char *name,
+                          bool exclusive, struct error *err)
 {
-    return lock_flock(l, mode_of(exclusive) | LOCK_NB, err);
+    l->fd = -1;
+    return acquire(l, dirfd, name, O_RDONLY, mode_of(exclusive) | LOCK_NB, err);
+}
+
+int lockfile_retry(struct lockfile *l, int dirfd, const char *name, bool exclusive,
+                   struct error *err)
+{
+    return acquire(l, dirfd, name, O_RDWR | O_CREAT, mode_of(exclusive) | LOCK_NB, err);
 }
 
 int lockfile_take(struct lockfile *l, int dirfd, const char *name, bool exclusive,
                   struct error *err)
 {
-    if (lock_open(l, dirfd, name, err) < 0)
-        return -1;
-    if (lock_flock(l, mode_of(exclusive), err) < 0) {
-        lockfile_release(l);
-        return -1;
-    }
+    l->fd = -1;
+    return acquire(l, dirfd, name, O_RDWR | O_CREAT, mode_of(exclusive), err);
+}
+
+int lockfile_unlink(const struct lockfile *l, int dirfd, const char *name,
+                    struct error *err)
+{
+    if (!still_named(l, dirfd, name))
+        return 0;
+    if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+        return error_sys(err, errno, "cannot remove the lock file '%s'", name);
     return 0;
 }
 

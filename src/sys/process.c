@@ -38,6 +38,16 @@ static void look_up_user(struct process_user *u)
     }
 }
 
+char *process_user_name(uid_t uid)
+{
+    struct process_user u = {.uid = uid};
+
+    if (uid != (uid_t)-1)
+        look_up_user(&u);
+    free(u.home);
+    return u.name;
+}
+
 static void look_up_group(struct process_user *u)
 {
     for (size_t size = 1024; size <= NSS_MAX; size *= 4) {

@@ -22,6 +22,9 @@ struct process_user {
 int process_user_init(struct process_user *u, struct error *err);
 void process_user_release(struct process_user *u);
 
+/* The name of any user, NULL when it is not known. Owned by the caller. */
+char *process_user_name(uid_t uid);
+
 /* "6.1.0-18-amd64", "node17" ("" when unknown), owned by the caller. */
 char *process_kernel_release(void);
 char *process_hostname(void);

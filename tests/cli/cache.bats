@@ -66,7 +66,9 @@ configure() {
     echo started >&9
     await grep -q started "$T/cat"
     ok cache list
-    [[ $out == *'(in use)'* ]] || show
+    [[ $out == *"(in use: $(id -un) $!)"* ]] || show
+    ok cache list --json
+    jq -e --argjson pid $! --argjson uid "$(id -u)" '.[0].users == [{pid: $pid, uid: $uid, user: "'"$(id -un)"'", slurm_job: null}]' "$T/stdout"
     # an image in use stays, and works on
     ok cache prune --all
     [[ $out == 'removed 0 images and 0 layers'* ]] || show
@@ -100,6 +102,26 @@ configure() {
     # what is remembered of a tar does not stand for its layer
     use "$second"
     use "$first"
+}
+
+@test "prune: nothing is left of images that are gone, also not their locks" {
+    use "$first"
+    use "$I/oci.tar"
+    use "$second"
+    ok cache prune --all --dry-run
+    [[ -n $(ls -A "$STORE/refs") && $out != *'small files'* ]] || show
+    ok cache prune --all --json
+    jq -e '.leftovers > 0' "$T/stdout"
+    [[ -z $(ls -A "$STORE/refs") && $(ls -A "$STORE/locks") == evict.lock ]] || { ls -A "$STORE"/*; false; }
+    use "$second"
+    # what is there keeps what it needs
+    ls "$STORE/locks" "$STORE/refs" >"$T/before"
+    ok cache prune --max-size 1T
+    [[ $(ls "$STORE/locks" "$STORE/refs") == "$(<"$T/before")" ]]
+    # a damaged note on an archive goes
+    printf '{' >"$STORE/refs/$(printf '0%.0s' {1..64})"
+    ok cache prune --max-size 1T
+    [[ $out == *'1 small files'* ]] || show
 }
 
 @test "prune: usage errors" {

@@ -18,13 +18,13 @@ static void one_exclusive_holder(void **state)
     assert_true(fcntl(a.fd, F_GETFD) & FD_CLOEXEC);
     assert_int_equal(lockfile_try(&b, tempdir.fd, "l", true, &err), 1);
     assert_true(b.fd >= 0);
-    assert_int_equal(lockfile_retry(&b, false, &err), 1);
+    assert_int_equal(lockfile_retry(&b, tempdir.fd, "l", false, &err), 1);
     lockfile_release(&a);
     assert_int_equal(a.fd, -1);
-    assert_int_equal(lockfile_retry(&b, true, &err), 0);
+    assert_int_equal(lockfile_retry(&b, tempdir.fd, "l", true, &err), 0);
     lockfile_release(&b);
     lockfile_release(&b);
-    /* it is never unlinked */
+    /* it is not unlinked by itself */
     assert_true(exists("l"));
 }
 
@@ -37,9 +37,9 @@ static void many_sharers(void **state)
     assert_int_equal(lockfile_take(&b, tempdir.fd, "l", false, &err), 0);
     assert_int_equal(lockfile_try(&c, tempdir.fd, "l", true, &err), 1);
     lockfile_release(&a);
-    assert_int_equal(lockfile_retry(&c, true, &err), 1);
+    assert_int_equal(lockfile_retry(&c, tempdir.fd, "l", true, &err), 1);
     lockfile_release(&b);
-    assert_int_equal(lockfile_retry(&c, true, &err), 0);
+    assert_int_equal(lockfile_retry(&c, tempdir.fd, "l", true, &err), 0);
     lockfile_release(&c);
 }
 
@@ -51,7 +51,7 @@ static void exclusive_becomes_shared(void **state)
     assert_int_equal(lockfile_take(&a, tempdir.fd, "l", true, &err), 0);
     assert_int_equal(lockfile_try(&b, tempdir.fd, "l", false, &err), 1);
     assert_int_equal(lockfile_share(&a, &err), 0);
-    assert_int_equal(lockfile_retry(&b, false, &err), 0);
+    assert_int_equal(lockfile_retry(&b, tempdir.fd, "l", false, &err), 0);
     assert_int_equal(lockfile_try(&c, tempdir.fd, "l", true, &err), 1);
     lockfile_release(&a);
     lockfile_release(&b);
@@ -79,7 +79,7 @@ static void dies_with_its_holder(void **state)
     assert_int_equal(lockfile_try(&l, tempdir.fd, "l", true, &err), 1);
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
-    assert_int_equal(lockfile_retry(&l, true, &err), 0);
+    assert_int_equal(lockfile_retry(&l, tempdir.fd, "l", true, &err), 0);
     lockfile_release(&l);
     close(ready[0]);
     close(ready[1]);
@@ -123,6 +123,73 @@ static void notes(void **state)
     lockfile_release(&b);
 }
 
+static void an_unlinked_file_is_opened_again(void **state)
+{
+    struct lockfile a = LOCKFILE_INIT, b = LOCKFILE_INIT, c = LOCKFILE_INIT;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(lockfile_try(&a, tempdir.fd, "l", true, &err), 0);
+    assert_int_equal(lockfile_try(&b, tempdir.fd, "l", true, &err), 1);
+    assert_int_equal(lockfile_unlink(&a, tempdir.fd, "l", &err), 0);
+    assert_false(exists("l"));
+    /* somebody new has the name; the one who waited for the old file must not get it */
+    assert_int_equal(lockfile_try(&c, tempdir.fd, "l", true, &err), 0);
+    /* the holder of the old file does not remove the new one */
+    assert_int_equal(lockfile_unlink(&a, tempdir.fd, "l", &err), 0);
+    assert_true(exists("l"));
+    lockfile_release(&a);
+    assert_int_equal(lockfile_retry(&b, tempdir.fd, "l", true, &err), 1);
+    assert_int_equal(lockfile_retry(&b, tempdir.fd, "l", false, &err), 1);
+    lockfile_release(&c);
+    assert_int_equal(lockfile_retry(&b, tempdir.fd, "l", true, &err), 0);
+    lockfile_release(&b);
+}
+
+/* Two processes take turns; each unlinks the file before it lets go. Never are two
+ * inside at once. */
+static void unlink_races(void **state)
+{
+    struct lockfile l = LOCKFILE_INIT;
+    struct error err = ERROR_INIT;
+    pid_t pids[4];
+    int i, k, status;
+
+    for (k = 0; k < 4; k++) {
+        pids[k] = fork();
+        if (pids[k] != 0)
+            continue;
+        for (i = 0; i < 300; i++) {
+            if (lockfile_take(&l, tempdir.fd, "l", true, &err) < 0 ||
+                mkdirat(tempdir.fd, "inside", 0700) < 0 ||
+                unlinkat(tempdir.fd, "inside", AT_REMOVEDIR) < 0 ||
+                lockfile_unlink(&l, tempdir.fd, "l", &err) < 0)
+                _exit(1);
+            lockfile_release(&l);
+        }
+        _exit(0);
+    }
+    for (k = 0; k < 4; k++) {
+        assert_int_equal(waitpid(pids[k], &status, 0), pids[k]);
+        assert_int_equal(status, 0);
+    }
+}
+
+static void one_that_exists(void **state)
+{
+    struct lockfile a = LOCKFILE_INIT, b = LOCKFILE_INIT;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(lockfile_try_existing(&a, tempdir.fd, "l", false, &err), -1);
+    assert_int_equal(err.errnum, ENOENT);
+    assert_false(exists("l"));
+    put_file("l", "", 0444);
+    assert_int_equal(lockfile_try_existing(&a, tempdir.fd, "l", false, &err), 0);
+    assert_int_equal(fcntl(a.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    assert_int_equal(lockfile_try(&b, tempdir.fd, "l", true, &err), 1);
+    lockfile_release(&a);
+    lockfile_release(&b);
+}
+
 static void only_regular_files(void **state)
 {
     struct lockfile l = LOCKFILE_INIT;
@@ -150,6 +217,9 @@ int main(void)
         tempdir_test(many_sharers),
         tempdir_test(exclusive_becomes_shared),
         tempdir_test(dies_with_its_holder),
+        tempdir_test(an_unlinked_file_is_opened_again),
+        tempdir_test(unlink_races),
+        tempdir_test(one_that_exists),
         tempdir_test(notes),
         tempdir_test(only_regular_files),
     };
