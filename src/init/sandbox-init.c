@@ -315,6 +315,21 @@ static int run(const struct job *j, const sigset_t *all)
     return 0;
 }
 
+/* Keeps the namespaces of a sandbox open until their reader has them, or has died. */
+static int hold(const char *status_fd)
+{
+    struct job j = {.status_fd = -1};
+    struct pollfd p = {.events = 0};
+
+    if (!parse_fd(status_fd, &j.status_fd))
+        return 125;
+    p.fd = j.status_fd;
+    tell(&j, (struct init_message){.kind = INIT_HOLDING, .value = getpid()});
+    while (poll(&p, 1, -1) < 0 && errno == EINTR)
+        ;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct job j = {.status_fd = -1};
@@ -323,6 +338,8 @@ int main(int argc, char **argv)
 
     if (argc == 2 && strcmp(argv[1], INIT_PROBE_ARG) == 0)
         return 0;
+    if (argc == 3 && strcmp(argv[1], INIT_HOLD_ARG) == 0)
+        return hold(argv[2]);
     prctl(PR_SET_DUMPABLE, 0);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);

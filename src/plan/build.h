@@ -41,7 +41,8 @@ struct plan_input {
     char *const *host_env;      /* for bare names, and all of it for native */
     const char *path_prefix;    /* host-tools bin directory, first in PATH; NULL none */
     const char *cwd;
-    char *const *argv;
+    char *const *argv; /* NULL: joined */
+    bool joined;       /* struct plan */
     bool network_host;
     bool caller_is_root; /* may write to /proc/sys, even without any capability */
     bool impure;

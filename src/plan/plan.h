@@ -78,6 +78,9 @@ struct plan {
     char *hostname; /* NULL: the host's */
     enum plan_network network;
     bool impure;
+    /* Its processes come from outside, one by one (the tasks of a Slurm step): they can
+     * enter no process-id namespace, so the sandbox has the host's, and its /proc. */
+    bool joined;
     bool interactive; /* keeps the terminal: no new session */
 };
 

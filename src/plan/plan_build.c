@@ -28,9 +28,11 @@ static int build_head(struct plan *out, const struct plan_input *in, struct erro
     if (cwd && cwd[0] != '/')
         return error_usage(err, "the working directory '%s' is not an absolute path",
                            cwd);
-    if (!in->argv || !in->argv[0] || !in->argv[0][0])
+    if (!in->joined && (!in->argv || !in->argv[0] || !in->argv[0][0]))
         return error_usage(err, "there is no command to run; put it behind '--'");
-    strv_extend(&out->argv, in->argv);
+    if (in->argv)
+        strv_extend(&out->argv, in->argv);
+    out->joined = in->joined;
     out->network = in->network_host ? PLAN_NETWORK_HOST : PLAN_NETWORK_NONE;
     /* Without isolation the network is the host's, whatever was asked. */
     if (!in->isolated)

@@ -15,11 +15,12 @@
  *
  * Namespaces do not live in a process but in the socket pair: the launcher sends one
  * message of HANDOFF_MESSAGE bytes with SCM_RIGHTS: the namespaces in the order in
- * which they are to be entered, then the image's use lock (n_namespaces + has_lock
- * descriptors). Nobody receives it; the join programs look with MSG_PEEK, which gives
- * each its own descriptors, and the kernel drops the message, namespaces and lock with
- * the last process of the step when slurmstepd closes its ends. A maker empties the
- * queue before it sends, so there is at most one message.
+ * which they are to be entered, then descriptors that only have to live as long as the
+ * step: the image's use lock and the like (HANDOFF_DESCRIPTORS at most in all). Nobody
+ * receives it; the join programs look with MSG_PEEK, which gives each its own
+ * descriptors, and the kernel drops the message, namespaces and locks when slurmstepd
+ * and the tasks are gone. A maker empties the queue before it sends, so there is at
+ * most one message. Without namespaces and locks there is none.
  *
  * repx-launch step is executed with these descriptors (HANDOFF_FD_*), argv
  * {"repx-launch", "step"}, and the environment of the task.
@@ -73,7 +74,6 @@ struct handoff_answer {
     bool isolated; /* false: natively; the environment is kept and env is set in it */
     uint32_t namespaces[HANDOFF_NAMESPACES]; /* CLONE_NEW*, in the order of setns */
     uint32_t n_namespaces;
-    bool has_lock; /* one more descriptor in the message, which only has to live */
     /* The task's environment: env, then what of its own matches pass ("NAME" or
      * "PREFIX*"; never PATH and HOME), then TERM of its own when stdin is a terminal,
      * then env_set ("NAME=VALUE"; a bare "NAME" takes the task's own value, if it has

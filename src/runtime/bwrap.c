@@ -75,14 +75,25 @@ static void add_mount(struct strv *out, const struct plan_mount *m, int data_fd)
     }
 }
 
+/* Tasks that join can enter no process-id namespace (setns works for their children
+ * only), and each has a place of its own in the control groups. */
 static void add_namespaces(struct strv *out, const struct plan *plan)
 {
-    strv_add(out, "--unshare-all");
-    if (plan->network == PLAN_NETWORK_HOST)
-        strv_add(out, "--share-net");
+    if (plan->joined) {
+        strv_addl(out, "--unshare-user", "--unshare-ipc", "--unshare-uts", NULL);
+        if (plan->network == PLAN_NETWORK_NONE)
+            strv_add(out, "--unshare-net");
+    } else {
+        strv_add(out, "--unshare-all");
+        if (plan->network == PLAN_NETWORK_HOST)
+            strv_add(out, "--share-net");
+    }
     if (plan->hostname)
         strv_addl(out, "--hostname", plan->hostname, NULL);
-    strv_addl(out, "--die-with-parent", "--as-pid-1", "--cap-drop", "ALL", NULL);
+    strv_add(out, "--die-with-parent");
+    if (!plan->joined)
+        strv_add(out, "--as-pid-1");
+    strv_addl(out, "--cap-drop", "ALL", NULL);
 }
 
 /* The stage has no devices but those that the plan shows: --dev-bind leaves each mount
@@ -216,11 +227,35 @@ static int make_options(const struct plan *plan, const struct runtime_tools *too
     return strv_check(options, err);
 }
 
+/* What bwrap executes for a job: init_protocol.h. */
+static int add_job(const struct plan *plan, struct runtime_command *out,
+                   struct error *err)
+{
+    int env_fd = add_block(&plan->env, "repx-env", out, err);
+
+    if (env_fd < 0)
+        return -1;
+    strv_addf(&out->argv, "%d", out->status_write_fd);
+    strv_addf(&out->argv, "%d", env_fd);
+    strv_add(&out->argv, plan->interactive ? INIT_MODE_TERMINAL : INIT_MODE_JOB);
+    strv_add(&out->argv, plan->cwd ? plan->cwd : "/");
+    out->command_at = out->argv.count;
+    strv_extend(&out->argv, strv_argv(&plan->argv));
+    return 0;
+}
+
+static void add_hold(struct runtime_command *out)
+{
+    strv_add(&out->argv, INIT_HOLD_ARG);
+    strv_addf(&out->argv, "%d", out->status_write_fd);
+    out->command_at = out->argv.count;
+}
+
 static int bwrap_command(const struct plan *plan, const struct runtime_tools *tools,
                          struct runtime_command *out, struct error *err)
 {
     _cleanup_strv_ struct strv options = STRV_INIT;
-    int init_fd = open_init(tools, err), env_fd, args_fd;
+    int init_fd = open_init(tools, err), args_fd;
 
     if (init_fd < 0 || runtime_command_add_fd(out, init_fd, err) < 0)
         return -1;
@@ -229,20 +264,17 @@ static int bwrap_command(const struct plan *plan, const struct runtime_tools *to
         make_options(plan, tools, out, &options, err) < 0)
         return -1;
     args_fd = add_block(&options, "repx-bwrap-args", out, err);
-    env_fd = args_fd < 0 ? -1 : add_block(&plan->env, "repx-env", out, err);
-    if (env_fd < 0)
+    if (args_fd < 0)
         return -1;
     out->program = strdup(tools->bwrap);
     strv_addl(&out->argv, "bwrap", "--args", NULL);
     strv_addf(&out->argv, "%d", args_fd);
     strv_add(&out->argv, "--");
     strv_addf(&out->argv, "/proc/self/fd/%d", init_fd);
-    strv_addf(&out->argv, "%d", out->status_write_fd);
-    strv_addf(&out->argv, "%d", env_fd);
-    strv_add(&out->argv, plan->interactive ? INIT_MODE_TERMINAL : INIT_MODE_JOB);
-    strv_add(&out->argv, plan->cwd ? plan->cwd : "/");
-    out->command_at = out->argv.count;
-    strv_extend(&out->argv, strv_argv(&plan->argv));
+    if (plan->joined)
+        add_hold(out);
+    else if (add_job(plan, out, err) < 0)
+        return -1;
     if (!out->program)
         return error_oom(err);
     return strv_check(&out->argv, err);
@@ -305,4 +337,5 @@ const struct runtime_backend backend_bwrap = {
     .version = bwrap_version,
     .command = bwrap_command,
     .describe = bwrap_describe,
+    .space = space_of_command,
 };

@@ -13,6 +13,7 @@ enum init_message_kind {
     INIT_STARTED = 1,     /* the command was executed; value: unused */
     INIT_EXEC_FAILED = 2, /* value: errno; stage tells what failed */
     INIT_EXITED = 3,      /* value: wait status; usage is filled */
+    INIT_HOLDING = 4,     /* the sandbox is complete; value: process id of the holder */
 };
 
 enum init_stage {
@@ -28,6 +29,9 @@ enum init_stage {
  * act on bwrap, outside the sandbox. "PROGRAM --probe" exits with 0 at once (trial
  * sandboxes). */
 #define INIT_ARGS 5
+/* "PROGRAM --hold STATUS_FD" is no pid 1: it says INIT_HOLDING and stays until nobody
+ * reads from STATUS_FD any more, so that others can enter the namespaces meanwhile. */
+#define INIT_HOLD_ARG "--hold"
 #define INIT_PROBE_ARG "--probe"
 #define INIT_MODE_JOB "job"           /* a session of its own */
 #define INIT_MODE_TERMINAL "terminal" /* keeps the caller's terminal */

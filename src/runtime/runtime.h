@@ -10,6 +10,7 @@
 #include "plan/plan.h"
 
 struct error;
+struct space;
 struct stage;
 
 /* Who makes the mounts of a bwrap sandbox. */
@@ -69,6 +70,11 @@ struct runtime_backend {
      * descriptors of ours. NULL: the plan's own command is it. */
     int (*describe)(const struct plan *plan, const struct runtime_tools *tools,
                     struct strv *out, struct error *err);
+    /* The namespaces of a plan that is joined (runtime/space.h). NULL: the backend has
+     * none that a task could enter. */
+    int (*space)(const struct runtime_backend *backend, const struct plan *plan,
+                 const struct runtime_tools *tools, struct space *out,
+                 struct error *err);
 };
 
 /* NULL: unknown name. podman and docker have their row; until their backend lands its

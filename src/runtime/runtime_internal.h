@@ -19,6 +19,12 @@ int bwrap_options(const struct plan *plan, const int *data_fds, int info_fd,
 /* bwrap's options when the stage has made the mounts; appended. */
 void bwrap_staged_options(const struct stage *stage, struct strv *out);
 
+/* The space of backends whose command holds the sandbox open for a plan that is joined
+ * and reports as repx-sandbox-init does. */
+int space_of_command(const struct runtime_backend *backend, const struct plan *plan,
+                     const struct runtime_tools *tools, struct space *out,
+                     struct error *err);
+
 /* bwrap's smallest trial: the features that bwrap_options relies on, on this node. */
 int bwrap_probe(const struct runtime_tools *tools, struct error *why);
 
