@@ -128,7 +128,6 @@ int handoff_encode_answer(const struct handoff *h, enum handoff_phase phase,
     put_number(answer, TAG_ISOLATED, a->isolated);
     for (uint32_t i = 0; i < a->n_namespaces && i < HANDOFF_NAMESPACES; i++)
         put_number(answer, TAG_NAMESPACE, a->namespaces[i]);
-    put_number(answer, TAG_HAS_LOCK, a->has_lock);
     put_list(answer, TAG_ENV, &a->env);
     put_list(answer, TAG_PASS, &a->pass);
     put_list(answer, TAG_ENV_SET, &a->env_set);

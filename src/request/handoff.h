@@ -23,7 +23,10 @@
  * most one message. Without namespaces and locks there is none.
  *
  * repx-launch step is executed with these descriptors (HANDOFF_FD_*), argv
- * {"repx-launch", "step"}, and the environment of the task.
+ * {"repx-launch", "step"}, the environment and working directory of the task, as a
+ * child of the join program in a session of its own. It leaves no process behind, so it
+ * is waited for like any child; when the join program is killed meanwhile it goes on
+ * for the other tasks, and stops by itself at the end of file of the hold pipe.
  */
 #ifndef REPX_REQUEST_HANDOFF_H
 #define REPX_REQUEST_HANDOFF_H
@@ -52,10 +55,11 @@ enum handoff_phase {
     HANDOFF_FAILED = 3,
 };
 
-#define HANDOFF_HEAD 32            /* bytes of the head */
-#define HANDOFF_MAX (4u << 20)     /* bytes of the whole file */
-#define HANDOFF_NAMESPACES 8       /* at most */
-#define HANDOFF_MESSAGE 8          /* payload of the message in the socket pair */
+#define HANDOFF_HEAD 32        /* bytes of the head */
+#define HANDOFF_MAX (4u << 20) /* bytes of the whole file */
+#define HANDOFF_NAMESPACES 8   /* at most */
+#define HANDOFF_DESCRIPTORS 16
+#define HANDOFF_MESSAGE 8 /* payload of the message in the socket pair, zeros */
 #define HANDOFF_NO_STEP UINT32_MAX /* a number that Slurm did not tell */
 
 /* By the plugin. All of it is owned by the struct. */
@@ -82,7 +86,9 @@ struct handoff_answer {
     char *cwd;          /* must be entered; NULL: the task's own where it is visible, */
     char *cwd_fallback; /* else this one (absolute; never NULL when cwd is) */
     bool cwd_tell;      /* the first task says that its directory is not visible */
-    /* FAILED: the sentence for the user, without a prefix, and the exit code. */
+    /* FAILED: the sentence for the user, without a prefix, and the exit code. The join
+     * program that ran the launcher prints it ("repx: NODE: ..."), the others only
+     * exit; the launcher itself is silent about it. */
     char *error;
     uint32_t exit_code;
 };

@@ -105,8 +105,6 @@ static int answer_record(struct handoff *h, uint32_t tag, const char *p, uint32_
         return get_flag(&a->isolated, p, len, err);
     case TAG_NAMESPACE:
         return add_namespace(a, p, len, err);
-    case TAG_HAS_LOCK:
-        return get_flag(&a->has_lock, p, len, err);
     case TAG_ENV:
         return add_string(&a->env, p, len, err);
     case TAG_PASS:

@@ -36,7 +36,6 @@ enum tag {
     TAG_LOCAL_TASKS,
     TAG_ISOLATED = 100,
     TAG_NAMESPACE,
-    TAG_HAS_LOCK,
     TAG_ENV,
     TAG_PASS,
     TAG_ENV_SET,

@@ -84,6 +84,8 @@ static void take_message(struct supervision *s, const struct init_message *m)
         r->usage.ru_stime = timeval_of(m->system_us);
         r->usage.ru_maxrss = (long)m->max_rss_kib;
         break;
+    case INIT_HOLDING: /* of a space, which has no job */
+        break;
     }
 }
 

@@ -36,7 +36,6 @@ static struct handoff_answer example_answer(void)
     a.namespaces[0] = 0x10000000;
     a.namespaces[1] = 0x20000;
     a.n_namespaces = 2;
-    a.has_lock = true;
     strv_addl(&a.env, "PATH=/bin", "HOME=/tmp", "IMAGE=1", "LANG=C", "TERM=xterm",
               NULL);
     strv_addl(&a.pass, "SLURM_*", "LANG", NULL);
@@ -93,7 +92,6 @@ static void test_round_trip(void **state)
     assert_true(h.answer.isolated);
     assert_int_equal(h.answer.n_namespaces, 2);
     assert_int_equal(h.answer.namespaces[1], 0x20000);
-    assert_true(h.answer.has_lock);
     assert_int_equal(h.answer.env.count, 5);
     assert_int_equal(h.answer.pass.count, 2);
     assert_int_equal(h.answer.env_set.count, 4);
