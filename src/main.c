@@ -21,8 +21,11 @@ static int run_command(const struct command *c, char *const *argv, int *exit_cod
                        struct error *err)
 {
     struct request req = REQUEST_INIT;
-    int r = request_read_env(&req, environ, err);
+    int r;
 
+    if (c->options == 0)
+        return c->main(&req, environ, exit_code, err);
+    r = request_read_env(&req, environ, err);
     if (r == 0)
         r = request_parse(&req, c->options | FOR_ALL, argv, err);
     if (r == 0 && req.help) {

@@ -11,16 +11,21 @@ enum log_level { LOG_LEVEL_QUIET = -1, LOG_LEVEL_NORMAL = 0, LOG_LEVEL_VERBOSE =
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
+/* What stands in front of each line, "repx-launch" until it is set; copied, cut where
+ * it is unreasonably long. Not for text that a hostile file chose. */
+void log_set_name(const char *name);
+const char *log_name(void);
+
 struct error;
 
-/* The one error of a process: "repx-launch: <text>", whatever the level. */
+/* The one error of a process: "<name>: <text>", whatever the level. */
 void log_error(const struct error *err, const char *tail);
 
-/* "repx-launch: warning: ..." unless quiet. */
+/* "<name>: warning: ..." unless quiet. */
 __attribute__((format(printf, 1, 2))) void log_warn(const char *fmt, ...);
-/* "repx-launch: ..." unless quiet. */
+/* "<name>: ..." unless quiet. */
 __attribute__((format(printf, 1, 2))) void log_info(const char *fmt, ...);
-/* "repx-launch: ..." with -v. */
+/* "<name>: ..." with -v. */
 __attribute__((format(printf, 1, 2))) void log_debug(const char *fmt, ...);
 
 #endif

@@ -16,6 +16,9 @@ static const struct command *const table[] = {
     &cmd_version,
 };
 
+/* For programs of ours, not for people: in no list and no help. */
+static const struct command *const hidden[] = {&cmd_step};
+
 const struct command *const *commands(size_t *n)
 {
     *n = array_size(table);
@@ -64,6 +67,11 @@ const struct command *command_find(char *const *argv, size_t *words, struct erro
         if (*words > 0)
             return table[i];
         nearest_offer(&nearest, argv[0], table[i]->name);
+    }
+    for (size_t i = 0; i < array_size(hidden); i++) {
+        *words = match_words(hidden[i]->name, argv);
+        if (*words > 0)
+            return hidden[i];
     }
     error_clear(err);
     if (argv[0][0] == '-') {

@@ -10,8 +10,8 @@
 struct error;
 
 struct command {
-    const char *name;     /* "run", "image inspect" */
-    unsigned options;     /* FOR_* bits: which options it takes */
+    const char *name; /* "run", "image inspect" */
+    unsigned options; /* FOR_* bits: which options it takes; 0: it reads no options */
     const char *synopsis; /* behind the name */
     const char *summary;  /* one line */
     const char *details;  /* the text of --help, lines of at most 79 columns */
@@ -22,9 +22,9 @@ struct command {
 
 extern const struct command cmd_run, cmd_exec, cmd_debug_run, cmd_plan, cmd_list,
     cmd_image_inspect, cmd_image_prepare, cmd_cache_list, cmd_cache_prune,
-    cmd_cache_verify, cmd_config, cmd_doctor, cmd_version;
+    cmd_cache_verify, cmd_config, cmd_doctor, cmd_version, cmd_step;
 
-/* All, in the order of --help; *n. */
+/* All that people call, in the order of --help; *n. */
 const struct command *const *commands(size_t *n);
 
 /* The command that the first words of argv name; *words is how many (1 or 2). NULL with

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cmd/command.h"
-#include "cmd/imagearg.h"
+#include "launch/imagearg.h"
 #include "launch/prepare.h"
 #include "outcome/classify.h"
 #include "runtime/supervise.h"

@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "cmd/command.h"
-#include "cmd/imagearg.h"
 #include "image/image.h"
+#include "launch/imagearg.h"
 #include "launch/meter.h"
 #include "runtime/supervise.h"
 
@@ -196,7 +196,7 @@ static int prepare_main(const struct request *req, char *const *env, int *exit_c
         return -1;
     r = open_argument(&s, &img, req, env, err);
     if (r == 0) {
-        meter_init(&meter, img.reference);
+        meter_init(&meter, img.reference, NULL);
         r = image_prepare(&img, &s.store, &meter.hooks, &root, err);
         meter_finish(&meter);
     }

@@ -75,7 +75,7 @@ static int open_packed(struct opened_lab *o, struct session *s, const char *path
     if (o->tar.kind != IMAGE_ROOTFS_TAR)
         return error_fail(err, "%s is an image (%s), not a lab", path,
                           image_kind_name(o->tar.kind));
-    meter_init(&meter, path);
+    meter_init(&meter, path, s->watch);
     r = image_prepare(&o->tar, &s->store, &meter.hooks, &o->tree, err);
     meter_finish(&meter);
     if (r < 0)

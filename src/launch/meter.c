@@ -56,7 +56,7 @@ void meter_line(struct buf *line, const char *what, const char *phase, uint64_t 
 
     quote_printable(&name, slash && slash[1] ? slash + 1 : what);
     add_numbers(&numbers, phase, done, total, elapsed_ns);
-    buf_addf(line, "repx-launch: %s ", phase_words(phase));
+    buf_addf(line, "%s: %s ", log_name(), phase_words(phase));
     used = line->len + numbers.len + 1; /* the last column stays free */
     if (used + name.len > columns) {
         /* the end of a name tells more than its hash in front */
@@ -93,6 +93,24 @@ static void draw(struct meter *p, const char *phase, uint64_t done, uint64_t tot
     buf_release(&line);
 }
 
+/* Not drawn over: for a file, or for the many terminals' lines that srun collects. */
+static void whole_line(struct meter *p, const char *phase, uint64_t done,
+                       uint64_t total, uint64_t now)
+{
+    const struct meter_watch *w = p->watch;
+    uint64_t since = p->announced ? p->last_ns : p->start_ns;
+    struct buf line = BUF_INIT;
+
+    if (now - since < (p->announced ? w->lines_every_ns : w->lines_after_ns))
+        return;
+    meter_line(&line, p->what, phase, done, total, now - p->start_ns, SIZE_MAX);
+    fprintf(stderr, "%s\n", buf_str(&line));
+    fflush(stderr);
+    p->announced = true;
+    p->last_ns = now;
+    buf_release(&line);
+}
+
 static void update(void *arg, const char *phase, uint64_t done, uint64_t total)
 {
     struct meter *p = arg;
@@ -105,6 +123,8 @@ static void update(void *arg, const char *phase, uint64_t done, uint64_t total)
             draw(p, phase, done, total, now - p->start_ns);
             p->last_ns = now;
         }
+    } else if (p->watch && p->watch->lines_every_ns) {
+        whole_line(p, phase, done, total, now);
     } else if (!p->announced) {
         log_info("%s %s (%.2f GB)", phase_words(phase), p->what, gigabytes(total));
         p->announced = true;
@@ -113,12 +133,17 @@ static void update(void *arg, const char *phase, uint64_t done, uint64_t total)
 
 static int cancelled(void *arg)
 {
+    const struct meter *p = arg;
+
+    if (p->watch && p->watch->cancelled && p->watch->cancelled(p->watch->arg))
+        return 1;
     return supervise_pending_signal();
 }
 
-void meter_init(struct meter *p, const char *what)
+void meter_init(struct meter *p, const char *what, const struct meter_watch *watch)
 {
     *p = (struct meter){.what = what,
+                        .watch = watch,
                         .terminal = isatty(STDERR_FILENO) == 1,
                         .start_ns = fdio_monotonic_ns()};
     p->hooks =

@@ -11,6 +11,15 @@
 
 struct buf;
 
+/* How a launcher that nobody sits in front of is told to stop and tells how it goes. */
+struct meter_watch {
+    int (*cancelled)(void *arg); /* beside the signals of supervise; NULL: none */
+    void *arg;
+    /* Without a terminal: whole lines with numbers, the first after, then every so many
+     * nanoseconds. 0: one line without numbers. */
+    uint64_t lines_after_ns, lines_every_ns;
+};
+
 struct meter {
     struct image_progress hooks; /* for image_prepare */
     const char *what;            /* borrowed */
@@ -18,9 +27,10 @@ struct meter {
     bool drawn; /* a line without newline is on the terminal */
     bool announced;
     uint64_t start_ns, last_ns;
+    const struct meter_watch *watch; /* borrowed; NULL */
 };
 
-void meter_init(struct meter *p, const char *what);
+void meter_init(struct meter *p, const char *what, const struct meter_watch *watch);
 /* Ends the line on the terminal. */
 void meter_finish(struct meter *p);
 

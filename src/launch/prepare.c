@@ -101,7 +101,7 @@ int launch_fetch(struct launch *l, struct session *s, struct error *err)
         l->runtime_version = l->backend->version(&s->tools);
     if (!l->has_image || !l->backend->isolated)
         return 0;
-    meter_init(&meter, l->image.reference);
+    meter_init(&meter, l->image.reference, s->watch);
     r = image_prepare(&l->image, &s->store, &meter.hooks, &l->rootfs, err);
     meter_finish(&meter);
     return r;
@@ -315,7 +315,7 @@ static int build(struct launch *l, struct session *s, const struct launch_spec *
         .isolated = isolated,
         .image_env = &l->image.env,
         .passed_env = &parts->passed_env,
-        .env_set = &s->settled.env_set,
+        .env_set = spec->joined ? NULL : &s->settled.env_set,
         .host_env = s->env,
         .path_prefix = spec->path_prefix,
         .cwd = choose_cwd(l, s, spec),
@@ -325,9 +325,11 @@ static int build(struct launch *l, struct session *s, const struct launch_spec *
         .impure = isolated &&
                   (s->settled.mount_host_paths || s->settled.mount_paths.count > 0),
         .interactive = spec->interactive,
+        .joined = spec->joined,
     };
 
-    resolve_env_pass(&s->settled, s->env, &parts->passed_env);
+    if (!spec->joined)
+        resolve_env_pass(&s->settled, s->env, &parts->passed_env);
     if (strv_check(&parts->passed_env, err) < 0)
         return -1;
     if (isolated && (add_user_mounts(s, spec->binds, &parts->binds, err) < 0 ||

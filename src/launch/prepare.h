@@ -22,6 +22,8 @@ struct launch_spec {
     const char *cwd;         /* NULL: --workdir, else the image's, else "/" */
     const char *path_prefix; /* first in PATH; NULL none */
     bool interactive;
+    bool joined; /* for tasks that come from outside: argv NULL, and what depends on
+                  * the task is not in the plan's environment */
 };
 
 struct launch {

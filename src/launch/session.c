@@ -1,20 +1,40 @@
 #include "launch/session.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "sys/trust.h"
 
+/* config_load goes on without a site file; one that somebody named must be there. */
+static int check_site_file(const char *path, struct error *err)
+{
+    if (access(path, F_OK) == 0)
+        return 0;
+    error_sys(err, errno, "cannot read the site's configuration file %s", path);
+    return error_hint(err,
+                      "ask the administrator to correct config= of plugstack.conf");
+}
+
 int session_init(struct session *s, const struct request *request, char *const *env,
                  struct error *err)
 {
+    return session_init_site(s, request, env, NULL, err);
+}
+
+int session_init_site(struct session *s, const struct request *request,
+                      char *const *env, const char *site_file, struct error *err)
+{
     *s = (struct session){.request = request, .env = env, .store = STORE_INIT};
-    if (request_validate(request, err) < 0)
+    if (request_validate(request, err) < 0 ||
+        (site_file && check_site_file(site_file, err) < 0))
         return -1;
-    if (config_load(&s->config, CONFIG_SITE_FILE, env, request->config, err) < 0)
+    if (config_load(&s->config, site_file ? site_file : CONFIG_SITE_FILE, env,
+                    request->config, err) < 0)
         return -1;
     if (resolve(&s->settled, request, &s->config, env, err) < 0)
         return -1;

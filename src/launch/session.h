@@ -14,10 +14,12 @@
 #include "sys/process.h"
 
 struct error;
+struct meter_watch;
 
 struct session {
-    const struct request *request; /* borrowed */
-    char *const *env;              /* the caller's, borrowed */
+    const struct request *request;   /* borrowed */
+    char *const *env;                /* the caller's, borrowed */
+    const struct meter_watch *watch; /* of long work, borrowed; NULL */
     struct config config;
     struct settled settled;
     struct process_user user;
@@ -31,6 +33,9 @@ struct session {
 /* Reads the configuration and settles it. */
 int session_init(struct session *s, const struct request *request, char *const *env,
                  struct error *err);
+/* The same with another site file, which then has to exist. NULL: CONFIG_SITE_FILE. */
+int session_init_site(struct session *s, const struct request *request,
+                      char *const *env, const char *site_file, struct error *err);
 void session_release(struct session *s);
 
 /* Where images are extracted: node_local_path, else base_path. Borrowed. */

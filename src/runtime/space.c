@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "runtime/init_protocol.h"
 #include "runtime/runtime_internal.h"
+#include "runtime/stage.h"
 #include "runtime/supervise.h"
 #include "sys/process.h"
 #include "sys/spawn.h"
@@ -153,17 +154,20 @@ static int await_holder(int status_fd, pid_t *holder, struct error *err)
     return 0;
 }
 
-/* With nobody reading from the pipe any more the holder ends, and bwrap with it. */
-static void let_go(struct runtime_command *cmd, pid_t pid, bool kill_it, int pidfd)
+/* With nobody reading from the pipe any more the holder ends, and bwrap with it. When
+ * something went wrong that is not waited for: bwrap's child may be at a point where it
+ * would wait for its parent for ever. */
+static void let_go(struct runtime_command *cmd, pid_t pid, bool failed)
 {
     int status;
 
     cleanup_closep(&cmd->status_fd);
     cmd->status_fd = -1;
-    if (kill_it)
-        process_signal(pidfd, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    if (failed)
+        process_kill_children();
+    else
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
 }
 
 static pid_t start(struct runtime_command *cmd, int *pidfd, struct error *err)
@@ -185,6 +189,8 @@ static pid_t start(struct runtime_command *cmd, int *pidfd, struct error *err)
     spawn.env = strv_argv(&cmd->env);
     spawn.fds = fds;
     spawn.die_with_parent = true;
+    spawn.prepare = cmd->stage ? stage_assemble : NULL;
+    spawn.prepare_arg = cmd->stage;
     pid = spawn_start(&spawn, pidfd, err);
     if (pid < 0)
         err->class = ERROR_LAUNCHER;
@@ -211,7 +217,7 @@ int space_of_command(const struct runtime_backend *backend, const struct plan *p
     r = await_holder(cmd.status_fd, &holder, err);
     if (r == 0)
         r = capture(out, holder, err);
-    let_go(&cmd, pid, r < 0, pidfd);
+    let_go(&cmd, pid, r < 0);
     if (r < 0)
         space_release(out);
     return r;

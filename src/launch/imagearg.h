@@ -1,7 +1,7 @@
 /* imagearg: what an IMAGE argument means: a path, or the name of an image of the lab.
  */
-#ifndef REPX_CMD_IMAGEARG_H
-#define REPX_CMD_IMAGEARG_H
+#ifndef REPX_LAUNCH_IMAGEARG_H
+#define REPX_LAUNCH_IMAGEARG_H
 
 #include "launch/session.h"
 

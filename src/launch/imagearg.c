@@ -1,4 +1,4 @@
-#include "cmd/imagearg.h"
+#include "launch/imagearg.h"
 
 #include <string.h>
 #include <unistd.h>
