@@ -15,11 +15,6 @@ static bool takes(const struct command *c, const struct request_option *o)
     return ((c->options | FOR_ALL) & o->commands) != 0;
 }
 
-static bool is_for_all(const struct request_option *o)
-{
-    return (o->commands & FOR_ALL) != 0;
-}
-
 /* Options that only the plugin has are no options of a command. */
 static bool is_for_steps(const struct request_option *o)
 {
@@ -48,7 +43,7 @@ static void put_commands(const struct request_option *o)
     bool first = true;
     size_t n;
 
-    if (is_for_all(o)) {
+    if (o->commands & FOR_ALL) {
         printf("all");
         return;
     }

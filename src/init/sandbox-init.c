@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "init/exec_command.h"
 #include "runtime/init_protocol.h"
 
 struct job {
@@ -34,11 +35,6 @@ struct job {
     char **argv;
     char **env;
     pid_t pid;
-};
-
-struct failure {
-    int32_t errnum;
-    uint32_t stage;
 };
 
 static void tell(const struct job *j, struct init_message m)
@@ -104,63 +100,6 @@ static char **read_env(int fd)
     return env;
 }
 
-static const char *env_path(char **env)
-{
-    for (; *env; env++)
-        if (strncmp(*env, "PATH=", 5) == 0)
-            return *env + 5;
-    return "";
-}
-
-/* Executes one file; returns only when that failed. */
-static struct failure try_exec(const struct job *j, const char *path)
-{
-    struct failure f = {0, INIT_STAGE_EXEC};
-
-    execve(path, j->argv, j->env);
-    f.errnum = errno;
-    if (errno == ENOENT && access(path, F_OK) == 0)
-        f.stage = INIT_STAGE_INTERPRETER;
-    return f;
-}
-
-/* The search of execvp(3), but without its shell for files without "#!" and without the
- * current directory for empty entries. */
-static struct failure exec_command(const struct job *j)
-{
-    const char *name = j->argv[0];
-    struct failure denied = {ENOENT, INIT_STAGE_EXEC};
-    size_t name_len = strlen(name);
-
-    if (strchr(name, '/'))
-        return try_exec(j, name);
-    for (const char *p = env_path(j->env); *p;) {
-        size_t n = strcspn(p, ":");
-        char *path = malloc(n + name_len + 2);
-        struct failure f;
-
-        if (!path)
-            return (struct failure){ENOMEM, INIT_STAGE_EXEC};
-        memcpy(path, p, n);
-        path[n] = '/';
-        memcpy(path + n + 1, name, name_len + 1);
-        p += n + (p[n] == ':');
-        if (n == 0) {
-            free(path);
-            continue;
-        }
-        f = try_exec(j, path);
-        free(path);
-        if (f.stage == INIT_STAGE_INTERPRETER)
-            return f;
-        if (f.errnum == EACCES)
-            denied = f;
-        else if (f.errnum != ENOENT && f.errnum != ENOTDIR)
-            return f;
-    }
-    return denied;
-}
-
 #if defined(__x86_64__)
 #define NATIVE_ARCH AUDIT_ARCH_X86_64
 #define COMPAT_ARCH AUDIT_ARCH_I386
@@ -205,7 +144,7 @@ static int deny_terminal_injection(void)
 }
 
 /* The command's process, up to its exec. Returns what failed. */
-static struct failure become_command(const struct job *j)
+static struct exec_failure become_command(const struct job *j)
 {
     sigset_t none;
 
@@ -214,12 +153,12 @@ static struct failure become_command(const struct job *j)
     for (int sig = 1; sig < NSIG; sig++)
         signal(sig, SIG_DFL);
     if (chdir(j->cwd) < 0)
-        return (struct failure){errno, INIT_STAGE_CHDIR};
+        return (struct exec_failure){errno, INIT_STAGE_CHDIR};
     if (j->terminal && deny_terminal_injection() < 0)
-        return (struct failure){errno, INIT_STAGE_SETUP};
+        return (struct exec_failure){errno, INIT_STAGE_SETUP};
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    return exec_command(j);
+    return exec_command(j->argv, j->env);
 }
 
 /* bwrap ties its child's life to its own late: when the launcher is killed before that,
@@ -235,7 +174,7 @@ static bool launcher_lives(const struct job *j)
 /* 0 when the command was executed, else the exit code of init. */
 static int start(struct job *j)
 {
-    struct failure f = {0, INIT_STAGE_SETUP};
+    struct exec_failure f = {0, INIT_STAGE_SETUP};
     int report[2];
     ssize_t n;
 

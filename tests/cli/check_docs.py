@@ -77,7 +77,8 @@ def check_keys(root):
 
 def check_messages(root):
     source = ""
-    for name in glob.glob("src/**/*.[ch]", root_dir=root, recursive=True):
+    for name in (glob.glob("src/**/*.[ch]", root_dir=root, recursive=True) +
+                 glob.glob("spank/*.[ch]", root_dir=root)):
         source += re.sub(r'"\s*\n\s*"', "", read(root, name)) + "\n"
     source = source.replace('\\"', '"')
     wrong, checked = [], 0

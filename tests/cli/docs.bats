@@ -131,7 +131,7 @@ complete_line() {
     mkdir "$scratch/tree"
     cp -r "$source/README.md" "$source/CONTRIBUTING.md" "$source/SECURITY.md" \
         "$source/CHANGELOG.md" "$source/LICENSE" "$source/docs" "$source/config" \
-        "$source/src" "$scratch/tree/"
+        "$source/src" "$source/spank" "$scratch/tree/"
     cd "$scratch/tree"
     sed -i 's|^scripts/test$|&\nscripts/extra|' README.md
     echo '[gone](docs/gone.md) [odd](docs/adr/README.md#nothing)' >>CONTRIBUTING.md
