@@ -204,7 +204,7 @@ waits() {
 }
 
 @test "tasks killed while they wait: launcher and join program are gone" {
-    FAKE_STEP=wait
+    FAKE_STEP='wait'
     export FAKE_STEP_GO=$T/open/go
     play srun --tasks 4 --opt repx-image=X -- /bin/echo ran &
     await waits
@@ -221,7 +221,7 @@ waits() {
 }
 
 @test "a signal for the tasks while they wait ends the step at once" {
-    FAKE_STEP=wait
+    FAKE_STEP='wait'
     export FAKE_STEP_GO=$T/open/go
     play srun --tasks 3 --signal 15 --opt repx-image=X -- /bin/echo ran
     exits 143
@@ -230,7 +230,7 @@ waits() {
 }
 
 @test "the launcher goes on when it may" {
-    FAKE_STEP=wait
+    FAKE_STEP='wait'
     export FAKE_STEP_GO=$T/open/go
     (await waits && touch "$T/open/go") &
     play srun --tasks 2 --opt repx-image=X -- /bin/echo ran
