@@ -18,14 +18,13 @@
 
 extern char **environ;
 
-enum { MAX_FDS = HANDOFF_NAMESPACES + 1 };
-
-/* Copies of the descriptors in the socket's one message, which stays there. */
-static int peek_descriptors(const struct join *j, int fds[MAX_FDS], size_t wanted,
+/* Copies of the descriptors in the socket's one message, which stays there: namespaces,
+ * then what only has to live. Returns how many. */
+static int peek_descriptors(const struct join *j, int fds[HANDOFF_DESCRIPTORS],
                             struct error *err)
 {
     union {
-        char bytes[CMSG_SPACE(MAX_FDS * sizeof(int))];
+        char bytes[CMSG_SPACE(HANDOFF_DESCRIPTORS * sizeof(int))];
         struct cmsghdr align;
     } control;
     char payload[HANDOFF_MESSAGE];
@@ -45,10 +44,10 @@ static int peek_descriptors(const struct join *j, int fds[MAX_FDS], size_t wante
     c = CMSG_FIRSTHDR(&m);
     if (n != HANDOFF_MESSAGE || (m.msg_flags & MSG_CTRUNC) || !c ||
         c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-        c->cmsg_len != CMSG_LEN(wanted * sizeof(int)))
+        c->cmsg_len < CMSG_LEN(j->handoff.answer.n_namespaces * sizeof(int)))
         return error_fail(err, "the sandbox's namespaces are not what was announced");
-    memcpy(fds, CMSG_DATA(c), wanted * sizeof(int));
-    return 0;
+    memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+    return (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 }
 
 static const char *name_of(uint32_t namespace)
@@ -74,16 +73,16 @@ static const char *name_of(uint32_t namespace)
 static int enter_namespaces(const struct join *j, struct error *err)
 {
     const struct handoff_answer *a = &j->handoff.answer;
-    size_t wanted = a->n_namespaces + a->has_lock;
-    int fds[MAX_FDS];
+    int fds[HANDOFF_DESCRIPTORS];
+    int n = peek_descriptors(j, fds, err);
 
-    if (peek_descriptors(j, fds, wanted, err) < 0)
+    if (n < 0)
         return -1;
     for (size_t i = 0; i < a->n_namespaces; i++)
         if (setns(fds[i], (int)a->namespaces[i]) < 0)
             return error_sys(err, errno, "cannot enter the sandbox's %s namespace",
                              name_of(a->namespaces[i]));
-    for (size_t i = 0; i < wanted; i++)
+    for (int i = 0; i < n; i++)
         close(fds[i]);
     return 0;
 }

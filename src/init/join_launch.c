@@ -3,8 +3,6 @@
  * and when the task is killed, so is the launcher. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,14 +45,13 @@ static int place_stdio(void)
     return 0;
 }
 
-static _Noreturn void become_launcher(const struct join *j, int locked, int report,
-                                      pid_t parent)
+static _Noreturn void become_launcher(const struct join *j, int locked, int report)
 {
     char *const argv[] = {(char[]){"repx-launch"}, (char[]){"step"}, NULL};
     int errnum;
 
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent &&
-        place_stdio() == 0 && place_descriptors(j, locked, report) == 0) {
+    if (setsid() >= 0 && place_stdio() == 0 &&
+        place_descriptors(j, locked, report) == 0) {
         report = REPORT_FD;
         execve(j->handoff.request.launcher, argv, environ);
     }
@@ -76,14 +73,14 @@ static int wait_for(pid_t pid, int *status, struct error *err)
 int join_launch(const struct join *j, int locked, int *status, struct error *err)
 {
     int report[2], errnum = 0;
-    pid_t pid, parent = getpid();
+    pid_t pid;
     ssize_t n;
 
     if (pipe2(report, O_CLOEXEC) < 0)
         return error_sys(err, errno, "cannot make a pipe");
     pid = fork();
     if (pid == 0)
-        become_launcher(j, locked, report[1], parent);
+        become_launcher(j, locked, report[1]);
     close(report[1]);
     if (pid < 0) {
         error_sys(err, errno, "cannot start another process");
