@@ -115,16 +115,16 @@ _repx_launch()
         mapfile -t COMPREPLY < <(compgen -W ' --lab --image --target --config --base-path --node-local-path --json --verbose --quiet --help' -- "$cur")
         ;;
     'image prepare')
-        mapfile -t COMPREPLY < <(compgen -W ' --lab --image --target --config --base-path --node-local-path --json --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --lab --image --target --config --base-path --node-local-path --shared --json --verbose --quiet --help' -- "$cur")
         ;;
     'cache list')
-        mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --json --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --shared --json --verbose --quiet --help' -- "$cur")
         ;;
     'cache prune')
-        mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --dry-run --max-size --all --json --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --dry-run --max-size --all --shared --json --verbose --quiet --help' -- "$cur")
         ;;
     'cache verify')
-        mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --json --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --shared --json --verbose --quiet --help' -- "$cur")
         ;;
     'config')
         mapfile -t COMPREPLY < <(compgen -W ' --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --json --verbose --quiet --help' -- "$cur")

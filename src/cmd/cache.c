@@ -140,7 +140,7 @@ static int cache_list_main(const struct request *req, char *const *env, int *exi
     if (r == 0)
         r = no_arguments(req, "cache list", err);
     if (r == 0)
-        r = session_open_store(&s, err);
+        r = session_open_chosen_store(&s, err);
     if (r == 0)
         r = store_list(&s.store, &entries, &n, err);
     if (r == 0)
@@ -156,8 +156,8 @@ static int cache_list_main(const struct request *req, char *const *env, int *exi
 
 const struct command cmd_cache_list = {
     .name = "cache list",
-    .options = FOR_CONFIG | FOR_JSON,
-    .synopsis = "[--json]",
+    .options = FOR_CONFIG | FOR_JSON | FOR_SHARED,
+    .synopsis = "[--json] [--shared]",
     .summary = "The images in this node's store",
     .main = cache_list_main,
 };

@@ -93,7 +93,7 @@ static int cache_prune_main(const struct request *req, char *const *env, int *ex
     if (r == 0)
         r = prune_goal(&s, req, &goal, err);
     if (r == 0)
-        r = session_open_store(&s, err);
+        r = session_open_chosen_store(&s, err);
     if (r == 0)
         r = store_prune(&s.store, &goal, &done, err);
     if (r == 0)
@@ -108,10 +108,11 @@ static int cache_prune_main(const struct request *req, char *const *env, int *ex
 
 const struct command cmd_cache_prune = {
     .name = "cache prune",
-    .options = FOR_CONFIG | FOR_CACHE | FOR_JSON,
+    .options = FOR_CONFIG | FOR_CACHE | FOR_JSON | FOR_SHARED,
     .synopsis = "[--dry-run] [--max-size SIZE | --all] [--json]",
     .summary = "Remove unused images, the longest unused first",
     .details = "Without --max-size and --all the limits of the configuration count:\n"
-               "cache_max_size and cache_min_free. Images that a launch uses stay.\n",
+               "cache_max_size and cache_min_free. Images that a launch uses stay.\n"
+               "--shared: in the site's store, for root.\n",
     .main = cache_prune_main,
 };

@@ -87,7 +87,7 @@ static int cache_verify_main(const struct request *req, char *const *env,
     if (r == 0)
         r = no_arguments(req, "cache verify", err);
     if (r == 0)
-        r = session_open_store(&s, err);
+        r = session_open_chosen_store(&s, err);
     if (r == 0)
         r = store_verify(&s.store, NULL, &v, err);
     if (r == 0)
@@ -101,8 +101,8 @@ static int cache_verify_main(const struct request *req, char *const *env,
 
 const struct command cmd_cache_verify = {
     .name = "cache verify",
-    .options = FOR_CONFIG | FOR_JSON,
-    .synopsis = "[--json]",
+    .options = FOR_CONFIG | FOR_JSON | FOR_SHARED,
+    .synopsis = "[--json] [--shared]",
     .summary = "Check every file of the store, remove what is damaged",
     .details = "Reads all layers and compares them with the checksums of their\n"
                "extraction. Damaged layers are removed with the images made of them;\n"

@@ -147,6 +147,31 @@ static bool check_store(struct report *r, struct session *s)
     return true;
 }
 
+/* The site's store: only where the site has one. */
+static void check_shared_store(struct report *r, const struct session *s)
+{
+    const char *root = s->settled.shared_store;
+    struct store scratch = STORE_INIT;
+    _cleanup_free_ char *text = NULL;
+    struct error why = ERROR_INIT;
+    int rc;
+
+    if (!root)
+        return;
+    rc = store_attach_site(&scratch, root, &why);
+    if (rc == 0)
+        text = str_printf("%s, read-only", scratch.site->path);
+    else if (rc == 1)
+        text = str_printf("%s has no images yet: as root, run "
+                          "'repx-launch image prepare --shared IMAGE'",
+                          root);
+    add_row(r, rc == 0 ? VERDICT_OK : VERDICT_NOTE, "shared",
+            rc < 0 ? why.text
+            : text ? text
+                   : "");
+    store_release(&scratch);
+}
+
 static void check_base(struct report *r, const struct session *s)
 {
     struct error err = ERROR_INIT;
@@ -189,6 +214,7 @@ static int doctor_main(const struct request *req, char *const *env, int *exit_co
     if (r == 0) {
         check_kernel(&report, &s);
         check_base(&report, &s);
+        check_shared_store(&report, &s);
         if (!check_store(&report, &s))
             add_row(&report, VERDICT_NOTE, "runtimes",
                     "not checked: their answers are kept beside the store");

@@ -13,7 +13,9 @@
 
 /* Opens the session and the image that the only argument names. */
 static int open_argument(struct session *s, struct image *img,
-                         const struct request *req, char *const *env, struct error *err)
+                         const struct request *req, char *const *env,
+                         int (*open_store)(struct session *s, struct error *err),
+                         struct error *err)
 {
     _cleanup_free_ char *path = NULL;
     const char *text;
@@ -21,9 +23,7 @@ static int open_argument(struct session *s, struct image *img,
     if (one_argument(req, "IMAGE", &text, err) < 0 ||
         session_init(s, req, env, err) < 0 || image_argument(s, text, &path, err) < 0)
         return -1;
-    return session_open_store(s, err) < 0
-               ? -1
-               : image_open_cached(img, path, &s->store, err);
+    return open_store(s, err) < 0 ? -1 : image_open_cached(img, path, &s->store, err);
 }
 
 static void words(struct buf *out, const char *label, const struct strv *v)
@@ -133,7 +133,7 @@ static int inspect_main(const struct request *req, char *const *env, int *exit_c
     _cleanup_buf_ struct buf out = BUF_INIT;
     struct image img = IMAGE_INIT;
     struct session s = {0};
-    int r = open_argument(&s, &img, req, env, err);
+    int r = open_argument(&s, &img, req, env, session_open_store, err);
 
     if (r == 0 && req->json)
         r = inspect_json(&img, &out, err);
@@ -170,6 +170,7 @@ static int prepare_report(const struct image *img, const struct image_rootfs *ro
     o = json_object();
     json_object_set_new(o, "id", digest_json(&img->id));
     json_object_set_new(o, "rootfs", string_or_null(root->path));
+    json_object_set_new(o, "shared", json_boolean(root->shared));
     json_object_set_new(o, "extracted", json_boolean(root->extracted));
     json_object_set_new(o, "bytes_read", json_integer((json_int_t)root->bytes));
     json_object_set_new(o, "wait_s", json_real((double)root->wait_ns / 1e9));
@@ -194,7 +195,7 @@ static int prepare_main(const struct request *req, char *const *env, int *exit_c
 
     if (supervise_prepare(err) < 0)
         return -1;
-    r = open_argument(&s, &img, req, env, err);
+    r = open_argument(&s, &img, req, env, session_open_chosen_store, err);
     if (r == 0) {
         meter_init(&meter, img.reference, NULL);
         r = image_prepare(&img, &s.store, &meter.hooks, &root, err);
@@ -211,8 +212,10 @@ static int prepare_main(const struct request *req, char *const *env, int *exit_c
 
 const struct command cmd_image_prepare = {
     .name = "image prepare",
-    .options = FOR_EXEC | FOR_LAB | FOR_CONFIG | FOR_JSON,
-    .synopsis = "IMAGE [--json]",
+    .options = FOR_EXEC | FOR_LAB | FOR_CONFIG | FOR_JSON | FOR_SHARED,
+    .synopsis = "[--shared] IMAGE [--json]",
     .summary = "Put an image into the node-local store, print its tree",
+    .details = "With --shared root puts it into the store that all users of this node\n"
+               "read: shared_store in [policy] of the site's configuration.\n",
     .main = prepare_main,
 };

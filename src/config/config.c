@@ -49,6 +49,7 @@ static void policy_release(struct config_policy *p)
     list_release(&p->forbidden_mounts);
     list_release(&p->forced_mounts);
     list_release(&p->allowed_images);
+    string_release(&p->shared_store);
     free(p->cache_max_size.origin);
     free(p->cache_min_free.origin);
 }

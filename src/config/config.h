@@ -68,6 +68,7 @@ struct config_policy {
     struct config_list forbidden_mounts;   /* path prefixes */
     struct config_list forced_mounts;      /* SRC[:DST[:ro|rw]] */
     struct config_list allowed_images;     /* path prefixes or sha256:... */
+    struct config_string shared_store;     /* root's store that all users read */
     struct config_number cache_max_size;
     struct config_number cache_min_free;
 };

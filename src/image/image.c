@@ -12,6 +12,7 @@
 #include "image/manifest.h"
 #include "image/refs.h"
 #include "image/source.h"
+#include "image/store.h"
 #include "image/tarstream.h"
 #include "sys/pathfd.h"
 
@@ -225,6 +226,8 @@ static int open_file(struct image *img, struct store *store, const struct stat *
     if (refs_key(&img->ref, img->path, st, selector, err) < 0)
         return -1;
     rc = refs_load(store, img, err);
+    if (rc == 1 && store && store->site)
+        rc = refs_load(store->site, img, err);
     if (rc <= 0)
         return rc;
     if (read_archive(img, st, selector, err) < 0)

@@ -84,11 +84,14 @@ int image_find_in_lab(const char *lab_or_base, const char *name, char **path,
 /* A root filesystem that may be used until image_rootfs_release: it holds a shared lock
  * so that eviction leaves it alone. */
 struct image_rootfs {
-    char *path;       /* absolute host path of the tree */
-    int dirfd;        /* of the tree, O_PATH|O_DIRECTORY */
-    int lockfd;       /* shared lock, -1 for a plain directory */
-    bool extracted;   /* this call extracted it, otherwise it was there */
-    uint64_t bytes;   /* read while extracting */
+    char *path;     /* absolute host path of the tree */
+    int dirfd;      /* of the tree, O_PATH|O_DIRECTORY */
+    int lockfd;     /* shared flock, -1 for a plain directory: eviction leaves the tree
+                     * alone as long as any copy of this descriptor is open, so it can
+                     * be inherited by, or sent to, a process that outlives us */
+    bool extracted; /* this call extracted it, otherwise it was there */
+    bool shared;    /* it is in the site's store */
+    uint64_t bytes; /* read while extracting */
     uint64_t wait_ns; /* time waiting for another extraction */
     uint64_t extract_ns;
 };

@@ -28,11 +28,10 @@ static int use_directory(struct image *img, struct image_rootfs *out, struct err
     return out->dirfd < 0 ? error_sys(err, errno, "cannot open the directory") : 0;
 }
 
-/* 0: the tree is there and out is filled, 1: not, -1. */
-static int find(struct store_work *w, struct image_rootfs *out, struct error *err)
+int store_find(struct store *s, const struct digest *id, struct image_rootfs *out,
+               struct error *err)
 {
-    struct store *s = w->store;
-    struct store_entry entry = {.id = w->image->id};
+    struct store_entry entry = {.id = *id};
     _cleanup_close_ int dir = -1, used = -1;
     int rc;
 
@@ -63,13 +62,13 @@ static int find(struct store_work *w, struct image_rootfs *out, struct error *er
 
 /* A tar of a tree has no declared digest: what the store remembers of it, or what
  * reading it tells. */
-static int recall(struct store_work *w, struct error *err)
+static int recall_from(struct store *s, struct store_work *w, struct error *err)
 {
     struct image memo = IMAGE_INIT, *img = w->image;
     int rc;
 
     memo.ref = img->ref;
-    rc = refs_load(w->store, &memo, err);
+    rc = refs_load(s, &memo, err);
     if (rc == 0 && memo.kind == IMAGE_ROOTFS_TAR && memo.n_layers == 1) {
         img->id = memo.id;
         img->layers[0].diff_id = memo.layers[0].diff_id;
@@ -78,6 +77,18 @@ static int recall(struct store_work *w, struct error *err)
     }
     image_release(&memo);
     return rc;
+}
+
+static int recall(struct store_work *w, struct error *err)
+{
+    int rc = recall_from(w->store, w, err);
+
+    return rc == 1 && w->store->site ? recall_from(w->store->site, w, err) : rc;
+}
+
+static int find(struct store_work *w, struct image_rootfs *out, struct error *err)
+{
+    return store_find(w->store, &w->image->id, out, err);
 }
 
 static int learn_id(struct store_work *w, struct error *err)
@@ -132,6 +143,16 @@ static int build_locked(struct store_work *w, struct image_rootfs *out,
     return rc;
 }
 
+/* Root fills the site's store: without a .use lock, on which users can sit. */
+static int acquire_shared(struct store_work *w, struct image_rootfs *out,
+                          struct error *err)
+{
+    if (build_locked(w, out, err) < 0)
+        return -1;
+    out->shared = true;
+    return store_shared_offer(w->store, &w->image->id, err);
+}
+
 static int acquire(struct store_work *w, struct image_rootfs *out, struct error *err)
 {
     _cleanup_free_ char *name = NULL;
@@ -140,6 +161,10 @@ static int acquire(struct store_work *w, struct image_rootfs *out, struct error 
 
     if (!w->image->id.hex[0] && learn_id(w, err) < 0)
         return -1;
+    if (store_site_find(w->store, &w->image->id, out) == 0)
+        return 0;
+    if (w->store->shared)
+        return acquire_shared(w, out, err);
     name = str_printf("rootfs-%s.use", w->image->id.hex);
     if (!name)
         return error_oom(err);

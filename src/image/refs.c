@@ -73,7 +73,7 @@ int refs_save(struct store *store, const struct image *img, struct error *err)
     text = json_dumps(root, JSON_COMPACT);
     if (!text)
         return error_oom(err);
-    return atomicfile_write(store->refs_fd, img->ref.hex, text, strlen(text), 0600,
+    return atomicfile_write(store->refs_fd, img->ref.hex, text, strlen(text), 0644,
                             false, err);
 }
 
@@ -158,7 +158,8 @@ int refs_load(struct store *store, struct image *img, struct error *err)
     if (!store || !img->ref.hex[0])
         return 1;
     fd = openat(store->refs_fd, img->ref.hex, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno != ENOENT)
+    /* EACCES: of the site's store, which may have some that are not for everybody */
+    if (fd < 0 && errno != ENOENT && errno != EACCES)
         return error_sys(err, errno, "cannot open refs/%s in \"%s\"", img->ref.hex,
                          store->path);
     if (fd < 0)

@@ -14,8 +14,6 @@
 #include "sys/process.h"
 #include "sys/trust.h"
 
-#define STORE_NAME "store-v1"
-
 /* <root>/repx/store-v1, and on a file system that other nodes use too a part of it for
  * this node alone (decision 13). */
 static char *store_place(struct store *s, const char *root, struct error *err)
@@ -55,11 +53,12 @@ static int close_to_others(int fd, const char *path, struct error *err)
     return 0;
 }
 
-static int open_part(struct store *s, const char *name, int *fd, struct error *err)
+static int open_part(struct store *s, const char *name, mode_t mode, int *fd,
+                     struct error *err)
 {
     struct stat st;
 
-    *fd = pathfd_make_dirs(s->fd, name, 0700, err);
+    *fd = pathfd_make_dirs(s->fd, name, mode, err);
     if (*fd < 0)
         return -1;
     if (fstat(*fd, &st) < 0)
@@ -70,26 +69,33 @@ static int open_part(struct store *s, const char *name, int *fd, struct error *e
     return 0;
 }
 
-int store_open(struct store *s, const char *root, struct error *err)
+int store_open_parts(struct store *s, mode_t mode, struct error *err)
 {
     struct error sweep = ERROR_INIT;
 
-    *s = (struct store)STORE_INIT;
-    s->path = store_place(s, root, err);
-    s->fd = s->path ? trust_private_dir(s->path, err) : -1;
-    if (s->fd < 0 || close_to_others(s->fd, s->path, err) < 0 ||
-        open_part(s, "layers", &s->layers_fd, err) < 0 ||
-        open_part(s, "rootfs", &s->rootfs_fd, err) < 0 ||
-        open_part(s, "locks", &s->locks_fd, err) < 0 ||
-        open_part(s, "refs", &s->refs_fd, err) < 0 ||
-        open_part(s, "tmp", &s->tmp_fd, err) < 0) {
-        store_release(s);
-        return error_context(err, "the node-local store");
-    }
+    if (open_part(s, "layers", mode, &s->layers_fd, err) < 0 ||
+        open_part(s, "rootfs", mode, &s->rootfs_fd, err) < 0 ||
+        open_part(s, "locks", mode, &s->locks_fd, err) < 0 ||
+        open_part(s, "refs", mode, &s->refs_fd, err) < 0 ||
+        open_part(s, "tmp", 0700, &s->tmp_fd, err) < 0)
+        return -1;
     /* Leftovers cost space and nothing else: a launch must not fail because of them. */
     if (store_tmp_sweep(s, &sweep) < 0)
         log_warn("cannot remove leftovers of an interrupted extraction in \"%s\": %s",
                  s->path, sweep.text);
+    return 0;
+}
+
+int store_open(struct store *s, const char *root, struct error *err)
+{
+    *s = (struct store)STORE_INIT;
+    s->path = store_place(s, root, err);
+    s->fd = s->path ? trust_private_dir(s->path, err) : -1;
+    if (s->fd < 0 || close_to_others(s->fd, s->path, err) < 0 ||
+        store_open_parts(s, 0700, err) < 0) {
+        store_release(s);
+        return error_context(err, "the node-local store");
+    }
     return 0;
 }
 
@@ -106,6 +112,9 @@ void store_release(struct store *s)
     cleanup_closep(&s->rootfs_fd);
     cleanup_closep(&s->layers_fd);
     cleanup_closep(&s->fd);
+    if (s->site)
+        store_release(s->site);
+    free(s->site);
     free(s->path);
     *s = (struct store)STORE_INIT;
 }

@@ -54,6 +54,9 @@ struct store_limits {
 
 struct store {
     struct store_limits limits;
+    bool shared; /* the site's: what is made in it can be read by everybody */
+    struct store
+        *site; /* where image_prepare looks first, read-only; owned, NULL none */
     char *path;
     int fd;              /* of path */
     const char *network; /* name of the network file system it is on, NULL: local */
@@ -70,6 +73,15 @@ struct store {
  * tmp/ of dead processes of this host are removed. */
 int store_open(struct store *s, const char *root, struct error *err);
 void store_release(struct store *s);
+
+/* The site's store below root, for root to fill: as store_open, but everything in it
+ * can be read by all users, who use it through store_attach_site. The caller's umask
+ * must let them (022). */
+int store_open_shared(struct store *s, const char *root, struct error *err);
+/* Lets image_prepare look into the site's store first. Root must own it and every
+ * directory on the way and nobody else may write to them. 0; 1: there is none (yet); -1
+ * with err: it is not used, and why. */
+int store_attach_site(struct store *s, const char *root, struct error *err);
 /* Both in bytes, 0: none. Without a call there is no limit. */
 void store_set_limits(struct store *s, uint64_t max_size, uint64_t min_free);
 

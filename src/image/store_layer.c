@@ -62,6 +62,7 @@ static int extract(struct store_work *w, struct blob *blob, bool hash_blob,
     if (fchmod(tree, 0755) < 0)
         return error_sys(err, errno, "cannot set a directory's mode");
     writer.rootfd = tree;
+    writer.for_everybody = w->store->shared;
     if (unpack(ls, &writer, err) < 0 ||
         layerstream_finish(ls, &actual->diff_id, &actual->blob, err) < 0 ||
         layernotes_write(&writer.notes, tmp->fd, err) < 0 ||

@@ -15,10 +15,28 @@
 struct source;
 struct strv;
 
+#define STORE_NAME "store-v1"
 #define STORE_RECORD "record.json"
 #define STORE_USED "used"
 #define STORE_TREE "tree"
 #define STORE_ROOT "root"
+
+/* ---- store ---- */
+/* Opens or makes the parts of the store at s->fd and removes leftovers in tmp/. */
+int store_open_parts(struct store *s, mode_t mode, struct error *err);
+
+/* ---- prepare ---- */
+struct store_work;
+/* 0: the tree is in s and out is filled, 1: not, -1. */
+int store_find(struct store *s, const struct digest *id, struct image_rootfs *out,
+               struct error *err);
+
+/* ---- store_shared ---- */
+/* The tree in the site's store, with its lock in out: 0; 1 when it is not there or not
+ * free at once. Never fails: the user's own store is always the other way. */
+int store_site_find(struct store *s, const struct digest *id, struct image_rootfs *out);
+/* Makes the lock file through which users hold an image of the site's store. */
+int store_shared_offer(struct store *s, const struct digest *id, struct error *err);
 
 /* ---- store_work: one image_prepare under way ---- */
 struct store_work {

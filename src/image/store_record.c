@@ -29,7 +29,7 @@ static int write_record(int dirfd, json_t *record, struct error *err)
     text = json_dumps(record, JSON_INDENT(2));
     if (!text)
         return error_oom(err);
-    return atomicfile_write(dirfd, STORE_RECORD, text, strlen(text), 0600, false, err);
+    return atomicfile_write(dirfd, STORE_RECORD, text, strlen(text), 0644, false, err);
 }
 
 /* A name for people; JSON takes only UTF-8. */

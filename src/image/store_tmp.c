@@ -115,6 +115,8 @@ int store_tmp_publish(struct store *s, struct store_tmp *t, int dirfd, const cha
      * has looked. rename would refuse to replace a directory that is not empty. */
     if (pathfd_remove_tree(dirfd, hex, err) < 0)
         return error_context(err, "cannot remove a damaged entry of the store");
+    if (s->shared && fchmod(t->fd, 0755) < 0)
+        return error_sys(err, errno, "cannot open \"%s\" to all users", hex);
     if (renameat(s->tmp_fd, t->name, dirfd, hex) < 0)
         return error_sys(err, errno, "cannot publish \"%s\" in the store \"%s\"", hex,
                          s->path);

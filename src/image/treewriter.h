@@ -14,6 +14,7 @@
 #ifndef REPX_IMAGE_TREEWRITER_H
 #define REPX_IMAGE_TREEWRITER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
@@ -29,8 +30,10 @@ struct error;
 struct treewriter_dir;
 
 struct treewriter {
-    int rootfd;   /* borrowed */
-    char *parent; /* name of the directory that parentfd is open on */
+    bool for_everybody; /* the tree is root's and read by all users: their bits are the
+                         * owner's, but for writing */
+    int rootfd;         /* borrowed */
+    char *parent;       /* name of the directory that parentfd is open on */
     int parentfd;
     struct layernotes notes;
     struct treewriter_dir *dirs; /* whose times are set at the end */

@@ -139,10 +139,21 @@ static int unpack_hardlink(struct unpacking *u, const char *name, const char *ta
     return treewriter_hardlink(u->w, name, plain, err);
 }
 
+/* In the site's store a file that others could write would be theirs to change. */
+static mode_t mode_for(const struct treewriter *w, mode_t mode, bool is_dir)
+{
+    if (!w->for_everybody)
+        return mode;
+    mode = (mode & ~(mode_t)022) | 0444;
+    return is_dir || (mode & 0100) ? mode | 0111 : mode;
+}
+
 static int unpack_entry(struct unpacking *u, struct archive_entry *entry,
                         const char *name, struct error *err)
 {
-    struct treewriter_attr attr = {.mode = archive_entry_perm(entry)};
+    struct treewriter_attr attr = {
+        .mode = mode_for(u->w, archive_entry_perm(entry),
+                         archive_entry_filetype(entry) == AE_IFDIR)};
     const char *target = archive_entry_hardlink(entry);
     int rc;
 

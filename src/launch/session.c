@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "sys/trust.h"
 
 /* config_load goes on without a site file; one that somebody named must be there. */
@@ -63,11 +65,31 @@ const char *session_store_root(const struct session *s)
 
 int session_open_store(struct session *s, struct error *err)
 {
+    struct error why = ERROR_INIT;
+
     if (s->have_store)
         return 0;
     if (store_open(&s->store, session_store_root(s), err) < 0)
         return -1;
     store_set_limits(&s->store, s->settled.cache_max_size, s->settled.cache_min_free);
+    s->have_store = true;
+    if (s->settled.shared_store &&
+        store_attach_site(&s->store, s->settled.shared_store, &why) < 0)
+        log_warn("%s", why.text);
+    return 0;
+}
+
+int session_open_chosen_store(struct session *s, struct error *err)
+{
+    if (!s->request->shared)
+        return session_open_store(s, err);
+    if (!s->settled.shared_store)
+        return error_usage(err, "--shared: the site has no shared store; set "
+                                "shared_store in [policy] of " CONFIG_SITE_FILE);
+    /* What root makes there is for everybody. */
+    umask(022);
+    if (store_open_shared(&s->store, s->settled.shared_store, err) < 0)
+        return -1;
     s->have_store = true;
     return 0;
 }

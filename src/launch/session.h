@@ -41,8 +41,11 @@ void session_release(struct session *s);
 /* Where images are extracted: node_local_path, else base_path. Borrowed. */
 const char *session_store_root(const struct session *s);
 
-/* Opens the store; the second call does nothing. */
+/* Opens the user's store, and the site's to look into first; the second call does
+ * nothing. */
 int session_open_store(struct session *s, struct error *err);
+/* The same, but with --shared the site's store, for root to change. */
+int session_open_chosen_store(struct session *s, struct error *err);
 
 /* Finds bwrap and the sandbox's init; the second call does nothing. */
 int session_find_tools(struct session *s, struct error *err);

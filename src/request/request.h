@@ -26,6 +26,7 @@ enum {
     FOR_JSON = 1 << 8,  /* commands that print an answer */
     FOR_CACHE = 1 << 9, /* cache prune */
     FOR_STEP = 1 << 10, /* steps that the SPANK plugin starts; these have no variable */
+    FOR_SHARED = 1 << 11, /* what can be done to the site's store */
 };
 
 enum request_type {

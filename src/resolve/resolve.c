@@ -105,6 +105,19 @@ static void resolve_cache(struct resolve_context *c)
     note_number(out, "cache_min_free", out->cache_min_free, free_origin);
 }
 
+static int resolve_shared_store(struct resolve_context *c, struct error *err)
+{
+    const struct config_string *p = &c->cfg->policy.shared_store;
+
+    if (!p->origin)
+        return 0;
+    if (p->value[0] != '/')
+        return error_fail(err, "%s: shared_store must be an absolute path", p->origin);
+    c->out->shared_store = strdup(p->value);
+    resolve_note(c->out, "shared_store", p->value, p->origin);
+    return c->out->shared_store ? 0 : error_oom(err);
+}
+
 static int resolve_environment(struct resolve_context *c, struct error *err)
 {
     _cleanup_buf_ struct buf joined = BUF_INIT;
@@ -133,7 +146,7 @@ static int resolve_all(struct resolve_context *c, struct error *err)
     if (resolve_target(c, err) < 0 || resolve_paths(c, err) < 0 ||
         resolve_runtimes(c, err) < 0 || resolve_impure(c, err) < 0 ||
         resolve_environment(c, err) < 0 || resolve_grace(c, err) < 0 ||
-        resolve_staging(c, err) < 0)
+        resolve_staging(c, err) < 0 || resolve_shared_store(c, err) < 0)
         return -1;
     resolve_cache(c);
     return strv_check(&c->out->origins, err);
@@ -159,6 +172,7 @@ void settled_release(struct settled *s)
     free(s->scheduler);
     free(s->base_path);
     free(s->node_local_path);
+    free(s->shared_store);
     strv_release(&s->runtimes);
     strv_release(&s->mount_paths);
     strv_release(&s->forced_mounts);

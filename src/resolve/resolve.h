@@ -30,6 +30,7 @@ struct settled {
     uint64_t grace;       /* seconds */
     char *staging;        /* "auto", "flat": without overlay, "off": bwrap alone */
     uint64_t cache_max_size, cache_min_free; /* bytes, 0 none */
+    char *shared_store;                      /* the site's, NULL none */
     /* For `repx-launch config`: "name", "value", "origin" triples. */
     struct strv origins;
 };

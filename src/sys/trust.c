@@ -269,6 +269,27 @@ int trust_private_dir(const char *path, struct error *err)
     return fd < 0 ? error_sys(err, errno, "cannot open the directory '%s'", path) : fd;
 }
 
+int trust_site_dir(const char *path, struct error *err)
+{
+    _cleanup_walk_ struct walk w = {.path = path, .user = 0, .cur = -1};
+    struct stat st;
+    int fd;
+
+    if (path[0] != '/')
+        return error_fail(err, "cannot trust '%s': it must be an absolute path", path);
+    if (walk_run(&w, err) < 0)
+        return -1;
+    fd = openat(w.cur, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_sys(err, errno, "cannot open the directory '%s'", path);
+    if (fstat(fd, &st) == 0 && st.st_uid == 0 && !(st.st_mode & WRITABLE_BY_OTHERS))
+        return fd;
+    close(fd);
+    return distrust(path, path, &st, "can be written to by others",
+                    "run 'chmod go-w' on it, or name a directory that is root's alone",
+                    err);
+}
+
 /* The file itself: regular, of root (or user), and closed to other writers. */
 static int check_file(int fd, const char *path, uid_t user, struct stat *st,
                       struct error *err)

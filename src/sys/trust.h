@@ -20,6 +20,11 @@ int trust_private_dir(const char *path, struct error *err);
  * path is absolute and must still lead to the file behind fd. */
 int trust_site_file(int fd, const char *path, struct error *err);
 
+/* Opens an existing directory that only root can have filled: it and every directory on
+ * the way belong to root and are writable by nobody else (those on the way may have the
+ * sticky bit instead). errnum ENOENT when it does not exist. Returns the descriptor. */
+int trust_site_dir(const char *path, struct error *err);
+
 /* A program we are about to execute as the user: regular, executable, owned by root or
  * the user, not writable by others. */
 int trust_program(int fd, const char *path, struct error *err);

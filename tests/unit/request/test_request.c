@@ -14,7 +14,7 @@
 
 #define EVERY                                                                          \
     (FOR_RUN | FOR_EXEC | FOR_LAUNCH | FOR_LAB | FOR_JOB | FOR_LIST | FOR_JSON |       \
-     FOR_CACHE | FOR_CONFIG | FOR_STEP | FOR_ALL)
+     FOR_CACHE | FOR_SHARED | FOR_CONFIG | FOR_STEP | FOR_ALL)
 /* An argv or environment of literals, which the code under test only reads. */
 #define WORDS(...) ((char *const *)(uintptr_t)(const char *const[]){__VA_ARGS__, NULL})
 
