@@ -27,6 +27,31 @@ JOB
 # sandbox_stop: for teardown_file.
 sandbox_stop() {
     [[ -z ${SANDBOX:-} ]] || "$SCRIPTS/slurm-sandbox" down --dir "$SANDBOX"
+    [[ -z ${PLUGIN:-} ]] || rm -rf -- "$PLUGIN"
+}
+
+# plugin_start [OPTIONS of slurm-sandbox up]: sandbox_start with repx.so on all nodes.
+# Exports PLUGIN too: a directory of root's with what a site installs, and its
+# plugstack.conf (see plugstack).
+plugin_start() {
+    PLUGIN=$(mktemp -d "${TMPDIR:-/tmp}/repx-plugin.XXXXXX")
+    export PLUGIN
+    chmod 0755 "$PLUGIN"
+    cp "$BUILD/spank/repx.so" "$BUILD/src/repx-launch" "$BUILD/src/repx-step-join" \
+        "$BUILD/src/repx-sandbox-init" "$PLUGIN/"
+    plugstack
+    sandbox_start --plugstack "$PLUGIN/plugstack.conf" "$@"
+    cat >"$PLUGIN/repx.ini" <<CONF
+[targets.local]
+base_path = "$SHARED/%u/base"
+node_local_path = "$LOCAL/%u"
+CONF
+}
+
+# plugstack [LINE]: from the next step on; without a line the site's own.
+plugstack() {
+    printf '%s\n' "${1-required $PLUGIN/repx.so config=$PLUGIN/repx.ini \
+launcher=$PLUGIN/repx-launch join=$PLUGIN/repx-step-join}" >"$PLUGIN/plugstack.conf"
 }
 
 as_user() {
