@@ -24,12 +24,14 @@ static int step_main(const struct request *req, char *const *env, int *exit_code
                                  .hold = HANDOFF_FD_HOLD,
                                  .send = HANDOFF_FD_SEND,
                                  .queue = HANDOFF_FD_QUEUE};
+    int r;
 
     (void)req;
     if (check_descriptors(err) < 0)
         return -1;
-    *exit_code = 0;
-    return step_make(&fds, env, err);
+    r = step_make(&fds, env, err);
+    *exit_code = r == 1 ? 125 : 0;
+    return r < 0 ? -1 : 0;
 }
 
 const struct command cmd_step = {

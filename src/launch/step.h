@@ -12,8 +12,9 @@ struct step_fds {
 };
 
 /* Reads the request, makes the sandbox, and writes the answer, a failure as well as a
- * success. env: a task's environment. -1: no answer could be written; whoever waits
- * finds that out by the lock. */
+ * success. env: a task's environment. No answer (whoever waits finds that out by the
+ * lock, and makes the sandbox himself): 1 when it was cancelled, by a signal or because
+ * no task is left, -1 when the answer could not be written. */
 int step_make(const struct step_fds *fds, char *const *env, struct error *err);
 
 #endif

@@ -24,7 +24,8 @@ static int answer_cwd(const struct step *st, struct handoff_answer *a,
 
     if (st->request.workdir)
         return copy_string(&a->cwd, st->request.workdir, err);
-    a->cwd_tell = !image && !st->request.quiet;
+    /* once a step is enough */
+    a->cwd_tell = !image && !st->request.quiet && st->handoff.request.node_id == 0;
     return copy_string(&a->cwd_fallback, image ? image : "/", err);
 }
 

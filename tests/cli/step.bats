@@ -158,7 +158,8 @@ INI
 
 @test "when no task waits any more, the extraction stops and leaves nothing" {
     step --tasks-gone -- "--image=$image"
-    fails_with "interrupted"
+    answered '.phase == "new"' '.status == 125' '.descriptors == 0'
+    [[ -z $err ]] || show "who would read that?"
     run find "$LOCAL"/repx/store-v*/{tmp,rootfs,layers} -mindepth 1
     [[ $status -eq 0 ]] || show "the store's layout is another one: $output"
     [[ -z $output ]] || show "left: $output"
