@@ -1,5 +1,6 @@
 /* What a step's sandbox needs beside image and lab: the batch script, the terminal, and
  * what Slurm's MPI servers and their clients in the tasks share. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -71,6 +72,49 @@ static int add_pmix(struct step *st, struct error *err)
                         false, err);
 }
 
+static int add_device(struct step *st, const char *name, struct error *err)
+{
+    _cleanup_free_ char *path = str_printf("/dev/%s", name);
+    struct stat s;
+
+    if (!path)
+        return error_oom(err);
+    if (stat(path, &s) < 0)
+        return 0;
+    return bindlist_add(&st->binds, PLAN_MOUNT_BIND_DEV, PLAN_ROLE_SYSTEM, path, path,
+                        !S_ISDIR(s.st_mode), err);
+}
+
+/* The devices of fast networks and of copies between processes, which MPI libraries use
+ * past the kernel's sockets. They are the node's network: with the host's only. */
+static int add_fabric(struct step *st, struct error *err)
+{
+    static const char *const prefixes[] = {"infiniband", "hfi1_", "cxi", "knem",
+                                           "xpmem"};
+    _cleanup_closedir_ DIR *dev = opendir("/dev");
+    struct dirent *e;
+
+    while (dev && (e = readdir(dev)))
+        for (size_t i = 0; i < array_size(prefixes); i++)
+            if (strncmp(e->d_name, prefixes[i], strlen(prefixes[i])) == 0 &&
+                add_device(st, e->d_name, err) < 0)
+                return -1;
+    return 0;
+}
+
+/* An MPI library looks at the node it is on: cores and caches to bind ranks to, network
+ * interfaces, which are all in /sys (docs/adr/0016). */
+static int add_hardware(struct step *st, struct error *err)
+{
+    if (!strv_env_get(st->env, "SLURM_MPI_TYPE") ||
+        st->session.settled.mount_host_paths)
+        return 0;
+    if (bindlist_add(&st->binds, PLAN_MOUNT_BIND_RO, PLAN_ROLE_SYSTEM, "/sys", "/sys",
+                     false, err) < 0)
+        return -1;
+    return st->session.settled.network_host ? add_fabric(st, err) : 0;
+}
+
 /* ttyname(3) looks for the terminal's device by its name. */
 static int add_terminal(struct step *st, struct error *err)
 {
@@ -88,7 +132,9 @@ int step_add_binds(struct step *st, struct error *err)
     if (script && bindlist_add(&st->binds, PLAN_MOUNT_BIND_RO, PLAN_ROLE_SYSTEM, script,
                                script, true, err) < 0)
         return -1;
-    return add_terminal(st, err) < 0 ? -1 : add_pmix(st, err);
+    if (add_terminal(st, err) < 0 || add_hardware(st, err) < 0)
+        return -1;
+    return add_pmix(st, err);
 }
 
 /* Slurm does not tell whether --mpi was given or is the cluster's default, and an MPI

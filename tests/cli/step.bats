@@ -205,6 +205,14 @@ pmix_dir() {
     says "no directory that Slurm made"
 }
 
+@test "an MPI step sees the node's hardware, and with its network the fabric's devices" {
+    step --join 'ls /sys' -- "--image=$image"
+    [[ $status -ne 0 ]] || show "no step needs it"
+    export SLURM_MPI_TYPE=pmi2
+    step --join 'ls /sys/devices/system/cpu/online; touch /sys/x; mkdir /sys/fs/cgroup/x' -- "--image=$image"
+    [[ $out == /sys/devices/system/cpu/online && $status -ne 0 ]] || show "not visible, or writable"
+}
+
 @test "MPI tasks without a network are told of the option, others are not" {
     export SLURM_MPI_TYPE=pmix PMIX_RANK=0
     step --n-tasks 2 -- "--image=$image"
