@@ -124,12 +124,36 @@ static int choose(struct step *st, struct error *err)
     return launch_choose(&st->launch, &st->session, path, "the step", err);
 }
 
+/* What is told of the request is the same on all nodes: the first one says it. */
+static void say_once(const struct step *st)
+{
+    if (st->handoff.request.node_id != 0 && st->request.verbose == 0)
+        log_set_level(LOG_LEVEL_QUIET);
+}
+
+static int fetch(struct step *st, struct error *err)
+{
+    const struct image_rootfs *root = &st->launch.rootfs;
+    enum log_level level = log_get_level();
+    int r;
+
+    if (!st->request.quiet && level < LOG_LEVEL_NORMAL)
+        log_set_level(LOG_LEVEL_NORMAL);
+    r = launch_fetch(&st->launch, &st->session, err);
+    log_set_level(level);
+    if (r < 0)
+        return r;
+    log_debug("the image %s: waited %.3f s, extracted %.3f s",
+              root->extracted ? "was extracted" : "was there",
+              (double)root->wait_ns / 1e9, (double)root->extract_ns / 1e9);
+    return 0;
+}
+
 static int make_sandbox(struct step *st, struct error *err)
 {
     struct launch_spec spec = {.binds = &st->binds, .joined = true};
 
-    if (step_add_binds(st, err) < 0 ||
-        launch_fetch(&st->launch, &st->session, err) < 0 ||
+    if (step_add_binds(st, err) < 0 || fetch(st, err) < 0 ||
         launch_plan(&st->launch, &st->session, &spec, err) < 0)
         return -1;
     return space_make(st->launch.backend, &st->launch.plan, &st->session.tools,
@@ -138,8 +162,10 @@ static int make_sandbox(struct step *st, struct error *err)
 
 static int make(struct step *st, struct error *err)
 {
-    if (supervise_prepare(err) < 0 || read_request(st, err) < 0 ||
-        open_session(st, err) < 0 || choose_runtimes(st, err) < 0 ||
+    if (supervise_prepare(err) < 0 || read_request(st, err) < 0)
+        return -1;
+    say_once(st);
+    if (open_session(st, err) < 0 || choose_runtimes(st, err) < 0 ||
         choose(st, err) < 0)
         return -1;
     step_advise_mpi(st);
