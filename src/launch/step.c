@@ -220,7 +220,7 @@ int step_make(const struct step_fds *fds, char *const *env, struct error *err)
         r = answer_success(&st, &why);
     if (r == 0)
         return 0;
-    /* The maker's task was cancelled: one that waits still makes it anew. */
+    /* A task that waits still makes it anew. */
     if (step_cancelled(&st) || supervise_pending_signal())
         return 1;
     return answer_failure(&st, &why, err);

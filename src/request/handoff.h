@@ -24,9 +24,10 @@
  *
  * repx-launch step is executed with these descriptors (HANDOFF_FD_*), argv
  * {"repx-launch", "step"}, the environment and working directory of the task, as a
- * child of the join program. It leaves no process behind, so it is waited for like any
- * child. When that task is killed, or no task is left (end of file of the hold pipe),
- * it ends without an answer.
+ * child of the join program in a session of its own. It leaves no process behind, so it
+ * is waited for like any child; when the join program is killed meanwhile it goes on
+ * for the other tasks. When it is asked to stop by a signal, or no task is left (end of
+ * file of the hold pipe), it ends without an answer.
  */
 #ifndef REPX_REQUEST_HANDOFF_H
 #define REPX_REQUEST_HANDOFF_H
