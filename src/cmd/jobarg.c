@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/strv.h"
 
 /* The positional argument in front of "--". */
 static int job_name(const struct request *req, const char **name, struct error *err)
@@ -25,13 +26,15 @@ static int job_name(const struct request *req, const char **name, struct error *
 int job_argument_init(struct job_argument *a, const struct request *req,
                       char *const *env, struct error *err)
 {
+    _cleanup_strv_ struct strv names = STRV_INIT;
     const char *name;
 
     if (job_name(req, &name, err) < 0)
         return -1;
     a->have_session = true;
-    if (session_init(&a->session, req, env, err) < 0 ||
-        opened_lab_init(&a->lab, &a->session, err) < 0)
+    strv_add(&names, name);
+    if (session_init(&a->session, req, env, err) < 0 || strv_check(&names, err) < 0 ||
+        opened_lab_init_for(&a->lab, &a->session, &names, err) < 0)
         return -1;
     a->job = lab_find_job(&a->lab.lab, name, err);
     if (!a->job && lab_find_run(&a->lab.lab, name))

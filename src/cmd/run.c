@@ -146,7 +146,7 @@ static int run_main(const struct request *req, char *const *env, int *exit_code,
         return -1;
     r = session_init(&s, req, env, err);
     if (r == 0)
-        r = opened_lab_init(&lab, &s, err);
+        r = opened_lab_init_for(&lab, &s, &req->args, err);
     if (r == 0)
         r = selection_init(&sel, &lab.lab, &req->args, err);
     if (r == 0)

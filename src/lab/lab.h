@@ -75,15 +75,35 @@ struct lab {
         .fd = -1                                                                       \
     }
 
-/* Opens a lab directory; a lab of another RepX than 0.5 gives a warning. On failure lab
- * is empty again. verify: check the sha256 of each file of the manifest with digest_fd
- * (image/digest is to the right of this layer, so it is handed in), but for image
- * layers, which are checked against their diff_id while they are extracted. */
+/* Where labs are indexed, so that a launch reads only what it needs of a large one
+ * (labindex.h). */
+struct lab_index_place {
+    int dirfd;  /* a directory that only the user can write to */
+    bool build; /* write a missing index; otherwise only use one that is there */
+    /* Fills hex[65] with the SHA-256 of the data. */
+    int (*digest)(const void *data, size_t len, char *hex, struct error *err);
+};
+
 struct lab_options {
+    /* Check the SHA-256 of each file of the manifest with digest_fd (image/digest is to
+     * the right of this layer, so it is handed in), but for image layers, which are
+     * checked against their diff_id while they are extracted. With an index: of each
+     * file when the index is made; then of what all jobs use, when it was written
+     * since, and of the files of the jobs that are named. */
     bool verify;
     /* Fills hex[65] with the SHA-256 of fd's content. */
     int (*digest_fd)(int fd, char *hex, struct error *err);
+    const struct lab_index_place *index; /* NULL: the JSON is read */
+    /* With an index: the runs and jobs that will be asked for, in the words that
+     * lab_find_run and lab_find_job take. Then lab.jobs and the runs' lists hold these
+     * jobs and what they need, and no others: of one simple job its producers and the
+     * jobs of runs that it waits for (of these id, name, kind and run only), of several
+     * jobs, or one with phases, everything that lab_order has to know. NULL: all. */
+    const struct strv *names;
 };
+
+/* Opens a lab directory; a lab of another RepX than 0.5 gives a warning. On failure lab
+ * is empty again. */
 int lab_open(struct lab *lab, const char *path, const struct lab_options *opts,
              struct error *err);
 void lab_release(struct lab *lab);

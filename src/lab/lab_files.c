@@ -9,24 +9,44 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "lab/lab.h"
+#include "lab/labstamp.h"
 #include "lab/metadata.h"
 #include "sys/pathfd.h"
 
 /* Metadata of 100,000 jobs is some 150 MB; beyond this it is no metadata. */
 #define METADATA_MAX ((size_t)1 << 30)
 
-/* Opens for reading without waiting for the other end of a FIFO. */
-#define READ_FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
-
-int lab_read_file(int dirfd, const char *path, struct buf *out, struct error *err)
+/* The file as it was before it was read; a write in between makes it unstable. */
+static int note_read(struct lab_sources *sources, struct lab_stamp *before, int fd,
+                     const char *path, const struct buf *text,
+                     const struct lab_options *opts, struct error *err)
 {
-    _cleanup_close_ int fd = pathfd_open_beneath(dirfd, path, READ_FLAGS, 0, err);
+    struct lab_stamp after;
+
+    if (lab_stamp_take(&after, fd, path, err) < 0 ||
+        opts->index->digest(buf_str(text), text->len, before->sha256, err) < 0)
+        return -1;
+    sources->unstable |= !lab_stamp_same(before, &after);
+    lab_stamps_add(&sources->read, path, before);
+    return sources->read.failed ? error_oom(err) : 0;
+}
+
+int lab_read_file(int dirfd, const char *path, const struct lab_options *opts,
+                  struct lab_sources *sources, struct buf *out, struct error *err)
+{
+    _cleanup_close_ int fd = pathfd_open_beneath(dirfd, path, LAB_READ_FLAGS, 0, err);
+    struct lab_stamp stamp = {0};
 
     if (fd < 0)
         return -1;
+    if (sources && lab_stamp_take(&stamp, fd, path, err) < 0)
+        return -1;
     if (pathfd_read_all(fd, METADATA_MAX, out, err) < 0)
         return error_context(err, "%s", path);
-    return buf_check(out, err);
+    if (buf_check(out, err) < 0)
+        return -1;
+    return sources ? note_read(sources, &stamp, fd, path, out, opts, err) : 0;
 }
 
 int lab_list_dir(int dirfd, const char *path, struct strv *names, struct error *err)
@@ -61,25 +81,49 @@ int lab_check_exists(int dirfd, const char *path, int flags, struct error *err)
     return fd < 0 ? -1 : 0;
 }
 
-static int verify_file(int dirfd, const char *path, const char *sha256,
-                       const struct lab_options *opts, struct error *err)
+int lab_digest_error(const char *path, const char *is, const char *manifest,
+                     struct error *err)
 {
-    _cleanup_close_ int fd = pathfd_open_beneath(dirfd, path, READ_FLAGS, 0, err);
-    char hex[65] = "";
-    struct stat st;
+    return error_fail(err, "%s has SHA-256 %s, the manifest says %s", path, is,
+                      manifest);
+}
 
-    if (fd < 0)
+/* Files that a job of its own uses are checked when it is launched, and metadata is
+ * noted when it is read. */
+static bool is_common(const char *path)
+{
+    return strncmp(path, LAB_JOBS, strlen(LAB_JOBS)) != 0;
+}
+
+static int verify_file(int dirfd, const char *path, const char *sha256,
+                       const struct lab_options *opts, struct lab_sources *sources,
+                       struct error *err)
+{
+    _cleanup_close_ int fd = pathfd_open_beneath(dirfd, path, LAB_READ_FLAGS, 0, err);
+    struct lab_stamp stamp = {0}, after;
+
+    if (fd < 0 || lab_stamp_take(&stamp, fd, path, err) < 0)
         return -1;
-    if (fstat(fd, &st) < 0)
-        return error_sys(err, errno, "cannot stat %s", path);
-    if (!S_ISREG(st.st_mode))
-        return error_fail(err, "%s is not a regular file", path);
-    if (opts->digest_fd(fd, hex, err) < 0)
+    if (opts->digest_fd(fd, stamp.sha256, err) < 0)
         return error_context(err, "%s", path);
-    if (strcmp(hex, sha256) == 0)
+    if (strcmp(stamp.sha256, sha256) != 0)
+        return lab_digest_error(path, stamp.sha256, sha256, err);
+    if (!sources || !is_common(path))
         return 0;
-    return error_fail(err, "%s has SHA-256 %s, the manifest says %s", path, hex,
-                      sha256);
+    if (lab_stamp_take(&after, fd, path, err) < 0)
+        return -1;
+    sources->unstable |= !lab_stamp_same(&stamp, &after);
+    lab_stamps_add(&sources->files, path, &stamp);
+    return sources->files.failed ? error_oom(err) : 0;
+}
+
+int lab_verify_file(int dirfd, const char *path, const char *sha256,
+                    const struct lab_options *opts, struct lab_sources *sources,
+                    struct error *err)
+{
+    if (verify_file(dirfd, path, sha256, opts, sources, err) < 0)
+        return error_hint(err, LAB_DAMAGED_HINT);
+    return 0;
 }
 
 /* A layer is checked while it is extracted, against the diff_id of the image's config,
@@ -97,13 +141,12 @@ static bool is_layer(const char *path)
 }
 
 int lab_verify(int dirfd, const struct lab_manifest *m, const struct lab_options *opts,
-               struct error *err)
+               struct lab_sources *sources, struct error *err)
 {
     for (size_t i = 0; i < m->paths.count; i++)
         if (!is_layer(m->paths.items[i]) &&
-            verify_file(dirfd, m->paths.items[i], m->sha256.items[i], opts, err) < 0)
-            return error_hint(err,
-                              "the lab is damaged or was changed: copy or build it "
-                              "again");
+            lab_verify_file(dirfd, m->paths.items[i], m->sha256.items[i], opts, sources,
+                            err) < 0)
+            return -1;
     return 0;
 }

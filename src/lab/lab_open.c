@@ -8,7 +8,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "lab/lab.h"
+#include "lab/labindex.h"
+#include "lab/labstamp.h"
 #include "lab/metadata.h"
+#include "sys/lockfile.h"
 #include "sys/pathfd.h"
 
 /* What this launcher was written against (major.minor). */
@@ -24,19 +27,26 @@ static void lab_run_release(struct lab_run *run)
     free(run->jobs);
 }
 
-void lab_release(struct lab *lab)
+/* Drops what comes from the lab's JSON, or an index of it. */
+static void release_contents(struct lab *lab)
 {
     for (size_t i = 0; i < lab->n_runs; i++)
         lab_run_release(&lab->runs[i]);
     for (size_t i = 0; i < lab->n_jobs; i++)
         lab_job_release(&lab->jobs[i]);
-    free(lab->runs);
-    free(lab->jobs);
+    free(steal_ptr(lab->runs));
+    free(steal_ptr(lab->jobs));
+    free(steal_ptr(lab->id));
+    free(steal_ptr(lab->version));
+    free(steal_ptr(lab->repx_version));
+    free(steal_ptr(lab->git_hash));
+    lab->n_runs = lab->n_jobs = 0;
+}
+
+void lab_release(struct lab *lab)
+{
+    release_contents(lab);
     free(lab->path);
-    free(lab->id);
-    free(lab->version);
-    free(lab->repx_version);
-    free(lab->git_hash);
     free(lab->host_tools);
     strv_release(&lab->revisions);
     if (lab->fd >= 0)
@@ -66,28 +76,49 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-static int read_manifest(const struct lab *lab, struct lab_manifest *m,
-                         struct error *err)
+/* Owned by the caller; NULL with err. */
+static char *find_manifest(const struct lab *lab, struct error *err)
 {
-    _cleanup_buf_ struct buf text = BUF_INIT;
-    _cleanup_free_ char *path = NULL;
     _cleanup_strv_ struct strv names = STRV_INIT;
+    char *path;
 
-    if (lab_list_dir(lab->fd, "lab", &names, err) < 0)
-        return error_hint(err, "this is no RepX lab");
-    for (size_t i = 0; i < names.count && !path; i++) {
+    if (lab_list_dir(lab->fd, "lab", &names, err) < 0) {
+        error_hint(err, "this is no RepX lab");
+        return NULL;
+    }
+    for (size_t i = 0; i < names.count; i++) {
         if (!ends_with(names.items[i], "lab-metadata.json"))
             continue;
         path = str_printf("lab/%s", names.items[i]);
         if (!path)
-            return error_oom(err);
+            error_oom(err);
+        return path;
     }
-    if (!path)
-        return error_fail(err,
-                          "there is no lab/*lab-metadata.json; this is no RepX lab");
-    if (lab_read_file(lab->fd, path, &text, err) < 0)
+    error_fail(err, "there is no lab/*lab-metadata.json; this is no RepX lab");
+    return NULL;
+}
+
+/* The reading of a lab's JSON. */
+struct reading {
+    struct lab *lab;
+    const struct lab_options *opts;
+    struct lab_sources *sources; /* NULL: nobody will index it */
+    struct lab_manifest manifest;
+};
+
+static int read_text(const struct reading *r, const char *path, struct buf *out,
+                     struct error *err)
+{
+    return lab_read_file(r->lab->fd, path, r->opts, r->sources, out, err);
+}
+
+static int read_manifest(struct reading *r, const char *path, struct error *err)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+
+    if (read_text(r, path, &text, err) < 0)
         return -1;
-    if (lab_metadata_parse_manifest(buf_str(&text), text.len, m, err) < 0)
+    if (lab_metadata_parse_manifest(buf_str(&text), text.len, &r->manifest, err) < 0)
         return error_context(err, "%s", path);
     return 0;
 }
@@ -130,16 +161,17 @@ static void check_version(const struct lab *lab)
 }
 
 /* Reads one run's metadata and checks that what it names is in the lab. */
-static int read_run(struct lab *lab, const char *path, struct lab_metadata_run *m,
-                    struct error *err)
+static int read_run(const struct reading *r, const char *path,
+                    struct lab_metadata_run *m, struct error *err)
 {
+    struct lab *lab = r->lab;
     struct lab_run *run = &lab->runs[lab->n_runs++];
     _cleanup_buf_ struct buf text = BUF_INIT;
 
     run->metadata = strdup(path);
     if (!run->metadata)
         return error_oom(err);
-    if (lab_read_file(lab->fd, path, &text, err) < 0)
+    if (read_text(r, path, &text, err) < 0)
         return -1;
     if (lab_metadata_parse_run(buf_str(&text), text.len, m, err) < 0)
         return error_context(err, "%s", path);
@@ -158,8 +190,10 @@ static int read_run(struct lab *lab, const char *path, struct lab_metadata_run *
     return 0;
 }
 
-static int read_runs(struct lab *lab, const struct strv *paths, struct error *err)
+static int read_runs(const struct reading *reading, const struct strv *paths,
+                     struct error *err)
 {
+    struct lab *lab = reading->lab;
     struct lab_metadata_run *runs = calloc(paths->count + 1, sizeof(*runs));
     int r = 0;
 
@@ -167,7 +201,7 @@ static int read_runs(struct lab *lab, const struct strv *paths, struct error *er
     if (!runs || !lab->runs)
         r = error_oom(err);
     for (size_t i = 0; r == 0 && i < paths->count; i++)
-        r = read_run(lab, paths->items[i], &runs[i], err);
+        r = read_run(reading, paths->items[i], &runs[i], err);
     if (r == 0)
         r = lab_link(lab, runs, err);
     for (size_t i = 0; runs && i < paths->count; i++)
@@ -176,57 +210,134 @@ static int read_runs(struct lab *lab, const struct strv *paths, struct error *er
     return r;
 }
 
-static int read_metadata(struct lab *lab, const char *path, struct error *err)
+static int read_metadata(const struct reading *reading, const char *path,
+                         struct error *err)
 {
     struct lab_metadata_top top = {0};
     _cleanup_buf_ struct buf text = BUF_INIT;
     int r;
 
-    if (lab_read_file(lab->fd, path, &text, err) < 0)
+    if (read_text(reading, path, &text, err) < 0)
         return -1;
     r = lab_metadata_parse_top(buf_str(&text), text.len, &top, err);
     if (r < 0)
         error_context(err, "%s", path);
     if (r == 0) {
-        lab->repx_version = steal_ptr(top.repx_version);
-        lab->git_hash = steal_ptr(top.git_hash);
-        check_version(lab);
-        r = read_runs(lab, &top.runs, err);
+        reading->lab->repx_version = steal_ptr(top.repx_version);
+        reading->lab->git_hash = steal_ptr(top.git_hash);
+        r = read_runs(reading, &top.runs, err);
     }
     lab_metadata_top_release(&top);
     return r;
 }
 
-static int load(struct lab *lab, const struct lab_options *opts, struct lab_manifest *m,
+static int read_lab(struct reading *r, const char *manifest, struct error *err)
+{
+    if (read_manifest(r, manifest, err) < 0)
+        return -1;
+    r->lab->id = steal_ptr(r->manifest.id);
+    r->lab->version = steal_ptr(r->manifest.version);
+    if (r->opts->verify &&
+        lab_verify(r->lab->fd, &r->manifest, r->opts, r->sources, err) < 0)
+        return -1;
+    return read_metadata(r, r->manifest.metadata, err);
+}
+
+static int load(struct lab *lab, const char *manifest, const struct lab_options *opts,
                 struct error *err)
 {
-    if (read_manifest(lab, m, err) < 0)
+    struct reading reading = {.lab = lab, .opts = opts};
+    int r = read_lab(&reading, manifest, err);
+
+    lab_manifest_release(&reading.manifest);
+    return r;
+}
+
+/* An index that cannot be written costs the next launch time, and this one nothing. */
+static int load_and_index(struct lab *lab, const char *manifest,
+                          const struct lab_options *opts, struct error *err)
+{
+    struct lab_sources sources = {.began_ns = lab_stamp_now()};
+    struct reading reading = {.lab = lab, .opts = opts, .sources = &sources};
+    struct error why = ERROR_INIT;
+    int r = read_lab(&reading, manifest, err);
+
+    if (r == 0 && sources.unstable)
+        log_debug("lab %s was written while it was read: it is not indexed", lab->path);
+    else if (r == 0 && labindex_write(lab, &reading.manifest, &sources, opts, &why) < 0)
+        log_debug("lab %s cannot be indexed: %s", lab->path, why.text);
+    lab_manifest_release(&reading.manifest);
+    lab_sources_release(&sources);
+    return r;
+}
+
+static int try_index(struct lab *lab, const char *manifest,
+                     const struct lab_options *opts, struct error *err)
+{
+    int r = labindex_load(lab, manifest, opts, err);
+
+    if (r == 1)
+        release_contents(lab);
+    return r;
+}
+
+/* One launch at a time makes the index; those that waited find it. */
+static int index_lab(struct lab *lab, const char *manifest,
+                     const struct lab_options *opts, struct error *err)
+{
+    struct lockfile lock = LOCKFILE_INIT;
+    struct error why = ERROR_INIT;
+    char name[64];
+    int r;
+
+    if (labindex_name(lab, opts, ".lock", name, sizeof(name), &why) < 0 ||
+        lockfile_take(&lock, opts->index->dirfd, name, true, &why) < 0)
+        log_debug("lab %s: %s", lab->path, why.text);
+    r = try_index(lab, manifest, opts, err);
+    if (r == 1)
+        r = load_and_index(lab, manifest, opts, err);
+    lockfile_release(&lock);
+    return r;
+}
+
+static int load_contents(struct lab *lab, const char *manifest,
+                         const struct lab_options *opts, struct error *err)
+{
+    int r;
+
+    if (!opts->index)
+        return load(lab, manifest, opts, err);
+    r = try_index(lab, manifest, opts, err);
+    if (r != 1)
+        return r;
+    return opts->index->build ? index_lab(lab, manifest, opts, err)
+                              : load(lab, manifest, opts, err);
+}
+
+static int open_lab(struct lab *lab, const char *path, const struct lab_options *opts,
+                    struct error *err)
+{
+    _cleanup_free_ char *manifest = NULL;
+
+    if (open_directory(lab, path, err) < 0)
         return -1;
-    lab->id = steal_ptr(m->id);
-    lab->version = steal_ptr(m->version);
-    if (opts->verify && lab_verify(lab->fd, m, opts, err) < 0)
-        return -1;
-    if (find_host_tools(lab, err) < 0 ||
+    manifest = find_manifest(lab, err);
+    if (!manifest || find_host_tools(lab, err) < 0 ||
         lab_check_exists(lab->fd, "jobs", O_DIRECTORY, err) < 0 ||
         lab_list_dir(lab->fd, "revision", &lab->revisions, err) < 0)
         return -1;
-    return read_metadata(lab, m->metadata, err);
+    return load_contents(lab, manifest, opts, err);
 }
 
 int lab_open(struct lab *lab, const char *path, const struct lab_options *opts,
              struct error *err)
 {
-    struct lab_manifest manifest = {0};
-    int r;
-
     *lab = (struct lab)LAB_INIT;
-    r = open_directory(lab, path, err);
-    if (r == 0)
-        r = load(lab, opts, &manifest, err);
-    lab_manifest_release(&manifest);
-    if (r < 0) {
-        error_context(err, "lab %s", lab->path ? lab->path : path);
-        lab_release(lab);
+    if (open_lab(lab, path, opts, err) == 0) {
+        check_version(lab);
+        return 0;
     }
-    return r;
+    error_context(err, "lab %s", lab->path ? lab->path : path);
+    lab_release(lab);
+    return -1;
 }

@@ -59,12 +59,28 @@ void lab_executable_release(struct lab_executable *exe);
  * lab->jobs and each run's job and dependency lists. Cyclic runs are an error. */
 int lab_link(struct lab *lab, struct lab_metadata_run *runs, struct error *err);
 
-/* lab_files.c: the lab's directory, every path beneath it. */
+/* lab_files.c: the lab's directory, every path beneath it. sources, where it is not
+ * NULL, gets the stamps of what was read. */
 struct buf;
-int lab_read_file(int dirfd, const char *path, struct buf *out, struct error *err);
+struct lab_sources;
+
+#define LAB_JOBS "jobs/"
+/* Reading without waiting for the other end of a FIFO. */
+#define LAB_READ_FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
+#define LAB_DAMAGED_HINT "the lab is damaged or was changed: copy or build it again"
+
+int lab_read_file(int dirfd, const char *path, const struct lab_options *opts,
+                  struct lab_sources *sources, struct buf *out, struct error *err);
 int lab_list_dir(int dirfd, const char *path, struct strv *names, struct error *err);
 int lab_check_exists(int dirfd, const char *path, int flags, struct error *err);
+/* One file of the manifest; failing, the error has a hint. */
+int lab_verify_file(int dirfd, const char *path, const char *sha256,
+                    const struct lab_options *opts, struct lab_sources *sources,
+                    struct error *err);
 int lab_verify(int dirfd, const struct lab_manifest *m, const struct lab_options *opts,
-               struct error *err);
+               struct lab_sources *sources, struct error *err);
+/* Fills err: path has the digest `is` and not the manifest's. */
+int lab_digest_error(const char *path, const char *is, const char *manifest,
+                     struct error *err);
 
 #endif

@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "image/digest.h"
 #include "launch/meter.h"
+#include "sys/trust.h"
 
 static int digest_hex(int fd, char *hex, struct error *err)
 {
@@ -21,6 +24,32 @@ static int digest_hex(int fd, char *hex, struct error *err)
         return -1;
     memcpy(hex, d.hex, sizeof(d.hex));
     return 0;
+}
+
+static int digest_data(const void *data, size_t len, char *hex, struct error *err)
+{
+    struct digest d;
+
+    if (digest_of(data, len, &d, err) < 0)
+        return -1;
+    memcpy(hex, d.hex, sizeof(d.hex));
+    return 0;
+}
+
+/* Where the node keeps what it knows of labs; -1 when it cannot keep it safely, which
+ * only costs time. */
+static int open_index(const struct session *s, bool build)
+{
+    _cleanup_free_ char *path = str_printf("%s/repx/labs-v1", session_store_root(s));
+    struct error why = ERROR_INIT;
+    int fd;
+
+    if (!path || (!build && access(path, F_OK) < 0))
+        return -1;
+    fd = trust_private_dir(path, &why);
+    if (fd < 0)
+        log_debug("labs are not indexed: %s", why.text);
+    return fd;
 }
 
 /* A packed lab has one top-level directory (FACTS-REPX section 1). */
@@ -84,11 +113,17 @@ static int open_packed(struct opened_lab *o, struct session *s, const char *path
     return dir ? lab_open(&o->lab, dir, opts, err) : -1;
 }
 
-int opened_lab_init(struct opened_lab *o, struct session *s, struct error *err)
+static int open_lab(struct opened_lab *o, struct session *s, const struct strv *names,
+                    struct error *err)
 {
     const char *path = s->request->lab ? s->request->lab : "./result";
+    _cleanup_close_ int dir = open_index(s, names != NULL);
+    const struct lab_index_place place = {
+        .dirfd = dir, .build = names != NULL, .digest = digest_data};
     const struct lab_options opts = {.verify = !s->request->trust_lab,
-                                     .digest_fd = digest_hex};
+                                     .digest_fd = digest_hex,
+                                     .index = dir >= 0 ? &place : NULL,
+                                     .names = names};
     struct stat st;
 
     *o = (struct opened_lab)OPENED_LAB_INIT;
@@ -99,6 +134,17 @@ int opened_lab_init(struct opened_lab *o, struct session *s, struct error *err)
     if (S_ISREG(st.st_mode))
         return open_packed(o, s, path, &opts, err);
     return lab_open(&o->lab, path, &opts, err);
+}
+
+int opened_lab_init(struct opened_lab *o, struct session *s, struct error *err)
+{
+    return open_lab(o, s, NULL, err);
+}
+
+int opened_lab_init_for(struct opened_lab *o, struct session *s,
+                        const struct strv *names, struct error *err)
+{
+    return open_lab(o, s, names, err);
 }
 
 void opened_lab_release(struct opened_lab *o)

@@ -1,0 +1,154 @@
+/* Jobs of an index by number, id, prefix and name. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "lab/labcodec.h"
+#include "lab/labindex.h"
+#include "lab/labpages.h"
+
+static int read_at(struct labindex *ix, uint64_t offset, void *out, size_t len)
+{
+    struct error ignored = ERROR_INIT;
+
+    return labpages_read(ix->pages, offset, out, len, &ignored);
+}
+
+int labindex_record(struct labindex *ix, size_t job, const unsigned char **data,
+                    size_t *len)
+{
+    unsigned char entry[LABINDEX_TABLE_ENTRY], *p;
+    uint64_t offset;
+
+    if (job >= ix->n_jobs ||
+        read_at(ix, ix->table + job * sizeof(entry), entry, sizeof(entry)) < 0)
+        return -1;
+    offset = labpages_get(entry, 8);
+    *len = (size_t)labpages_get(entry + 8, 4);
+    if (*len > ix->size)
+        return -1;
+    if (*len >= ix->record_cap) {
+        p = realloc(ix->record, *len + 1);
+        if (!p)
+            return -1;
+        ix->record = p;
+        ix->record_cap = *len + 1;
+    }
+    *data = ix->record;
+    return read_at(ix, offset, ix->record, *len);
+}
+
+int labindex_job_id(struct labindex *ix, size_t job, char **id)
+{
+    const unsigned char *data;
+    struct labcodec c;
+    size_t len;
+
+    *id = NULL;
+    if (labindex_record(ix, job, &data, &len) < 0)
+        return -1;
+    c = labcodec_reader(data, len);
+    labcodec_text(&c, id);
+    return c.failed ? -1 : 0;
+}
+
+int labindex_run_job(struct labindex *ix, size_t run, size_t i, size_t *job)
+{
+    unsigned char entry[LABINDEX_LIST_ENTRY];
+
+    if (run >= ix->n_runs || i >= ix->lists[run].n ||
+        read_at(ix, ix->lists[run].first + i * sizeof(entry), entry, sizeof(entry)) < 0)
+        return -1;
+    *job = (size_t)labpages_get(entry, sizeof(entry));
+    return *job < ix->n_jobs ? 0 : -1;
+}
+
+int labindex_lower_bound(struct labindex *ix, const char *name, size_t *at)
+{
+    size_t low = 0, high = ix->n_jobs;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        _cleanup_free_ char *id = NULL;
+
+        if (labindex_job_id(ix, mid, &id) < 0)
+            return -1;
+        if (strcmp(id, name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    *at = low;
+    return 0;
+}
+
+uint64_t labindex_hash(const char *name)
+{
+    return labpages_checksum(name, strlen(name), 0);
+}
+
+static int name_entry(struct labindex *ix, size_t i, uint64_t *hash, size_t *job)
+{
+    unsigned char entry[LABINDEX_NAME_ENTRY];
+
+    if (read_at(ix, ix->names + i * sizeof(entry), entry, sizeof(entry)) < 0)
+        return -1;
+    *hash = labpages_get(entry, 8);
+    *job = (size_t)labpages_get(entry + 8, 4);
+    return *job < ix->n_jobs ? 0 : -1;
+}
+
+/* All with the name's hash: whoever looks for the name in what was found compares. */
+static int each_by_name(struct labindex *ix, const char *name, labindex_found found,
+                        void *arg)
+{
+    uint64_t wanted = labindex_hash(name), hash;
+    size_t low = 0, high = ix->n_names, job;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (name_entry(ix, mid, &hash, &job) < 0)
+            return -1;
+        if (hash < wanted)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    for (; low < ix->n_names; low++) {
+        if (name_entry(ix, low, &hash, &job) < 0)
+            return -1;
+        if (hash != wanted)
+            break;
+        if (found(arg, job) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int labindex_each_named(struct labindex *ix, const char *name, labindex_found found,
+                        void *arg)
+{
+    size_t n = strlen(name), at;
+    bool any = false;
+
+    if (labindex_lower_bound(ix, name, &at) < 0)
+        return -1;
+    for (; n > 0 && at < ix->n_jobs; at++) {
+        _cleanup_free_ char *id = NULL;
+        bool exact;
+
+        if (labindex_job_id(ix, at, &id) < 0)
+            return -1;
+        if (strncmp(id, name, n) != 0)
+            break;
+        any = true;
+        exact = id[n] == '\0';
+        if (found(arg, at) < 0)
+            return -1;
+        if (exact)
+            break; /* the id itself counts, not those that it begins */
+    }
+    return any ? 0 : each_by_name(ix, name, found, arg);
+}
