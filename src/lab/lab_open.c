@@ -254,18 +254,28 @@ static int load(struct lab *lab, const char *manifest, const struct lab_options 
 }
 
 /* An index that cannot be written costs the next launch time, and this one nothing. */
+static void write_index(const struct reading *r)
+{
+    struct error why = ERROR_INIT;
+
+    if (r->sources->unstable)
+        log_debug("lab %s was written while it was read: it is not indexed",
+                  r->lab->path);
+    else if (labindex_write(r->lab, &r->manifest, r->sources, r->opts, &why) < 0)
+        log_debug("lab %s cannot be indexed: %s", r->lab->path, why.text);
+    else
+        log_debug("lab %s is now indexed", r->lab->path);
+}
+
 static int load_and_index(struct lab *lab, const char *manifest,
                           const struct lab_options *opts, struct error *err)
 {
     struct lab_sources sources = {.began_ns = lab_stamp_now()};
     struct reading reading = {.lab = lab, .opts = opts, .sources = &sources};
-    struct error why = ERROR_INIT;
     int r = read_lab(&reading, manifest, err);
 
-    if (r == 0 && sources.unstable)
-        log_debug("lab %s was written while it was read: it is not indexed", lab->path);
-    else if (r == 0 && labindex_write(lab, &reading.manifest, &sources, opts, &why) < 0)
-        log_debug("lab %s cannot be indexed: %s", lab->path, why.text);
+    if (r == 0)
+        write_index(&reading);
     lab_manifest_release(&reading.manifest);
     lab_sources_release(&sources);
     return r;

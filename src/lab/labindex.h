@@ -53,7 +53,7 @@ enum { LABINDEX_TABLE_ENTRY = 12, LABINDEX_NAME_ENTRY = 12, LABINDEX_LIST_ENTRY 
 /* Fills lab (path, fd and what lab_open finds by itself are there) from the index of
  * opts->index, checked against the lab's files. 0: done, with the jobs that
  * opts->names select and what they need. 1: there is no index that could be used; lab
- * is unchanged. -1: the lab itself is damaged. */
+ * may hold parts of it, for the caller to drop. -1: the lab itself is damaged. */
 int labindex_load(struct lab *lab, const char *manifest, const struct lab_options *opts,
                   struct error *err);
 

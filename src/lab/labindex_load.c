@@ -1,4 +1,5 @@
 /* An index found, believed only when the lab's files are what they were. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ static int read_head(struct labindex *ix, struct lab *lab,
     _cleanup_close_ int fd = open_file(lab, opts, ".lab", &why);
 
     if (fd < 0 || pathfd_read_all(fd, HEAD_MAX, &text, &why) < 0) {
-        log_debug("lab %s has no index here: %s", lab->path, why.text);
+        if (why.errnum != ENOENT)
+            log_debug("lab %s: its index is not used: %s", lab->path, why.text);
         return 1;
     }
     return labindex_head_read(ix, lab, buf_str(&text), text.len);

@@ -25,6 +25,7 @@ struct selection {
     unsigned char *want;       /* by job */
     struct toposort_list todo; /* jobs whose needs are still to be added */
     size_t n_named, n_wanted;
+    bool by_run; /* a run was named */
     bool onward; /* what is needed is itself to be followed */
 };
 
@@ -68,6 +69,7 @@ static int select_name(struct selection *s, const char *name)
     const struct lab_run *run = lab_find_run(s->lab, name);
     size_t r = run ? (size_t)(run - s->lab->runs) : 0, job;
 
+    s->by_run |= run != NULL;
     for (size_t i = 0; run && i < s->ix->lists[r].n; i++)
         if (labindex_run_job(s->ix, r, i, &job) < 0 || add_named(s, job) < 0)
             return -1;
@@ -156,9 +158,9 @@ static int expand(struct selection *s, size_t at)
     labcodec_job_head(&c, &job);
     if (!c.failed && decode_runs(s, &c, at, &job, false) == 0) {
         labcodec_job_body(&c, &job);
-        /* of many jobs, or of one with phases, an order will be asked for */
+        /* of a run, of many jobs, or of one with phases, an order is asked for */
         if (s->want[at] & WANT_NAMED)
-            s->onward = s->n_named > 1 || job.scatter_gather;
+            s->onward = s->n_named > 1 || s->by_run || job.scatter_gather;
         r = c.failed ? -1 : expand_mappings(s, &job);
         hard = &s->lab->runs[job.run].hard_deps;
         for (size_t i = 0; r == 0 && i < hard->count; i++)
