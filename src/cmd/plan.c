@@ -35,6 +35,7 @@ const struct command cmd_plan = {
     .synopsis = "JOB [--lab LAB] [--json] [OPTION...]",
     .summary = "What `run JOB` would do: mounts, environment, command",
     .details = "The image is put into the node-local store, because its directories\n"
-               "decide how mount points are made. Nothing else is written.\n",
+               "decide how mount points are made; the lab is indexed there as well.\n"
+               "Nothing else is written.\n",
     .main = plan_main,
 };

@@ -1,9 +1,10 @@
 /* labindex: a lab as a launcher has read and checked it, kept on the node, so that a
- * launch from a lab of 100,000 jobs reads what its job needs and nothing else (ADR 18).
- * Two files in a directory that only the user can write to, named by the lab's path:
- * KEY.lab has what the lab was read from (labstamp), its runs, and where the jobs are
- * in KEY.jobs (labpages). An index that is damaged, of another version or of a lab that
- * has changed is no error: there is none then. Private to lab/.
+ * launch from a lab of 100,000 jobs reads what its job needs and nothing else
+ * (docs/adr/0017). Two files in a directory that only the user can write to, named by
+ * the lab's path: KEY.lab has what the lab was read from (labstamp), its runs, and
+ * where the jobs are in KEY.jobs (labpages). An index that is damaged, of another
+ * version or of a lab that has changed is no error: there is none then. Private to
+ * lab/.
  */
 #ifndef REPX_LAB_LABINDEX_H
 #define REPX_LAB_LABINDEX_H

@@ -14,6 +14,7 @@
 #include "lab/labindex.h"
 #include "lab/labpages.h"
 #include "lab/metadata.h"
+#include "sys/lockfile.h"
 #include "sys/pathfd.h"
 
 static const char magic[8] = "repx-lab";
@@ -195,6 +196,26 @@ static bool is_abandoned(int dirfd, const char *name)
            S_ISREG(st.st_mode) && st.st_mtime + ABANDONED_SECONDS < time(NULL);
 }
 
+/* Not while somebody makes it anew: the lab may have come back. */
+static void remove_index(int dirfd, const char *name)
+{
+    int stem = (int)(strlen(name) - strlen(SUFFIX));
+    _cleanup_free_ char *jobs = str_printf("%.*s.jobs", stem, name);
+    _cleanup_free_ char *lock_name = str_printf("%.*s.lock", stem, name);
+    struct lockfile lock = LOCKFILE_INIT;
+    struct error ignored = ERROR_INIT;
+
+    if (!jobs || !lock_name ||
+        lockfile_try(&lock, dirfd, lock_name, true, &ignored) != 0) {
+        lockfile_release(&lock);
+        return;
+    }
+    unlinkat(dirfd, name, 0);
+    unlinkat(dirfd, jobs, 0);
+    lockfile_unlink(&lock, dirfd, lock_name, &ignored);
+    lockfile_release(&lock);
+}
+
 void labindex_sweep(int dirfd)
 {
     _cleanup_strv_ struct strv names = STRV_INIT;
@@ -204,15 +225,10 @@ void labindex_sweep(int dirfd)
         return;
     for (size_t i = 0; i < names.count; i++) {
         const char *name = names.items[i], *dot = strrchr(name, '.');
-        _cleanup_free_ char *jobs = NULL;
 
         if (is_abandoned(dirfd, name))
             unlinkat(dirfd, name, 0);
-        if (!dot || dot == name || strcmp(dot, SUFFIX) != 0 || !is_dead(dirfd, name))
-            continue;
-        jobs = str_printf("%.*s.jobs", (int)(dot - name), name);
-        unlinkat(dirfd, name, 0);
-        if (jobs)
-            unlinkat(dirfd, jobs, 0);
+        else if (dot && dot != name && strcmp(dot, SUFFIX) == 0 && is_dead(dirfd, name))
+            remove_index(dirfd, name);
     }
 }

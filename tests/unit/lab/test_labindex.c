@@ -669,7 +669,7 @@ static void test_sweep(void **state)
 {
     struct place *p = *state, other;
     const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
-    char *gone[2], *fresh = str_printf("%s/.fresh", p->dir);
+    char *gone[3], *fresh = str_printf("%s/.fresh", p->dir);
     char *stale = str_printf("%s/.stale", p->dir);
     char *mine = str_printf("%s/note.txt", p->dir);
     void *state2;
@@ -681,23 +681,25 @@ static void test_sweep(void **state)
     build(&other);
     gone[0] = index_path(&other, ".lab");
     gone[1] = index_path(&other, ".jobs");
+    gone[2] = index_path(&other, ".lock");
     write_file(fresh, "", 0);
     write_file(stale, "", 0);
     write_file(mine, "", 0);
     assert_int_equal(utimensat(AT_FDCWD, stale, old, 0), 0);
     build(p);
-    assert_int_equal(access(gone[0], F_OK), 0); /* its lab is still there */
+    for (size_t i = 0; i < array_size(gone); i++)
+        assert_int_equal(access(gone[i], F_OK), 0); /* its lab is still there */
     tear_down(&state2);
     put(p->lab, "revision/metadata-top.json", TOP " ");
     build(p);
-    assert_int_equal(access(gone[0], F_OK), -1);
-    assert_int_equal(access(gone[1], F_OK), -1);
+    for (size_t i = 0; i < array_size(gone); i++) {
+        assert_int_equal(access(gone[i], F_OK), -1);
+        free(gone[i]);
+    }
     assert_int_equal(access(stale, F_OK), -1);
     assert_int_equal(access(fresh, F_OK), 0);
     assert_int_equal(access(mine, F_OK), 0);
     assert_true(is_indexed(p));
-    free(gone[0]);
-    free(gone[1]);
     free(fresh);
     free(stale);
     free(mine);
