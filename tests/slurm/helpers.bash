@@ -30,16 +30,20 @@ sandbox_stop() {
     [[ -z ${PLUGIN:-} ]] || rm -rf -- "$PLUGIN"
 }
 
-# plugin_start [OPTIONS of slurm-sandbox up]: sandbox_start with repx.so on all nodes.
-# Exports PLUGIN too: a directory of root's with what a site installs, and its
+# plugin_install: exports PLUGIN, a directory of root's with what a site installs, and its
 # plugstack.conf (see plugstack).
-plugin_start() {
+plugin_install() {
     PLUGIN=$(mktemp -d "${TMPDIR:-/tmp}/repx-plugin.XXXXXX")
     export PLUGIN
     chmod 0755 "$PLUGIN"
     cp "$BUILD/spank/repx.so" "$BUILD/src/repx-launch" "$BUILD/src/repx-step-join" \
         "$BUILD/src/repx-sandbox-init" "$PLUGIN/"
     plugstack
+}
+
+# plugin_start [OPTIONS of slurm-sandbox up]: sandbox_start with repx.so on all nodes.
+plugin_start() {
+    [[ -n ${PLUGIN:-} ]] || plugin_install
     sandbox_start --plugstack "$PLUGIN/plugstack.conf" "$@"
     cat >"$PLUGIN/repx.ini" <<CONF
 [targets.local]
