@@ -31,14 +31,14 @@ sandbox_stop() {
 }
 
 # plugin_install: exports PLUGIN, a directory of root's with what a site installs, and its
-# plugstack.conf (see plugstack).
+# plugstack.conf.
 plugin_install() {
     PLUGIN=$(mktemp -d "${TMPDIR:-/tmp}/repx-plugin.XXXXXX")
     export PLUGIN
     chmod 0755 "$PLUGIN"
     cp "$BUILD/spank/repx.so" "$BUILD/src/repx-launch" "$BUILD/src/repx-step-join" \
         "$BUILD/src/repx-sandbox-init" "$PLUGIN/"
-    plugstack
+    plugstack_site
 }
 
 # plugin_start [OPTIONS of slurm-sandbox up]: sandbox_start with repx.so on all nodes.
@@ -52,10 +52,15 @@ node_local_path = "$LOCAL/%u"
 CONF
 }
 
-# plugstack [LINE]: from the next step on; without a line the site's own.
+# plugstack LINE: of plugstack.conf, from the next step on.
 plugstack() {
-    printf '%s\n' "${1-required $PLUGIN/repx.so config=$PLUGIN/repx.ini \
-launcher=$PLUGIN/repx-launch join=$PLUGIN/repx-step-join}" >"$PLUGIN/plugstack.conf"
+    printf '%s\n' "$1" >"$PLUGIN/plugstack.conf"
+}
+
+# plugstack_site: the line as a site has it.
+plugstack_site() {
+    plugstack "required $PLUGIN/repx.so config=$PLUGIN/repx.ini \
+launcher=$PLUGIN/repx-launch join=$PLUGIN/repx-step-join"
 }
 
 as_user() {
