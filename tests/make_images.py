@@ -7,6 +7,7 @@
   DIR/rootfs-dir rootfs.tar{,.gz,.xz,.zst}
   DIR/bare-dir                         /busybox and nothing else
   DIR/odd-dir                          a rootfs for mount points: see odd()
+  DIR/merge-dir                        docker-archive whose layers overlay can merge: see merge()
 
 The image has three layers: the second deletes, replaces and links, the third makes a
 directory opaque. What the composed tree must be is in the tests.
@@ -23,7 +24,7 @@ import sys
 import tarfile
 
 BUSYBOX = open(shutil.which("busybox") or "/bin/busybox", "rb").read()
-APPLETS = "sh cat ls echo id env pwd find sort test true kill mkdir sleep stat hostname nc mount wc grep dd touch rm ln chmod ip readlink ps head".split()
+APPLETS = "sh cat sed ls echo id env pwd find sort test true kill mkdir sleep stat hostname nc mount wc grep dd touch rm ln chmod ip readlink ps head".split()
 
 
 def entry(name, content=None, mode=None, link=None, hard=None):
@@ -157,6 +158,34 @@ def odd(path):
     os.symlink("../../../../../etc", os.path.join(path, "srv/escape"))
 
 
+def merge():
+    """Layers that remove nothing, and all that they can do to each other otherwise."""
+    def mode(name, mode, mtime):
+        info, content = entry(name, None, mode)
+        info.mtime = mtime
+        return info, content
+
+    first = [entry(d) for d in ["bin", "dev", "proc", "tmp", "etc"]]
+    first += [entry("bin/busybox", BUSYBOX, 0o755)] + [entry("bin/" + a, link="busybox") for a in APPLETS]
+    first += [entry("etc/passwd", b"root:x:0:0::/:/bin/sh\n"), entry("etc/group", b"root:x:0:\n"),
+              mode("nix", 0o755, 11), mode("nix/store", 0o1775, 12), mode("nix/store/aaa", 0o555, 13),
+              entry("nix/store/aaa/file", b"aaa\n", 0o444), entry("nix/store/aaa/hard", hard="nix/store/aaa/file"),
+              mode("data", 0o750, 14), mode("data/deep", 0o711, 15), entry("data/deep/one", b"1\n"),
+              entry("data/replaced", b"old\n"), entry("data/unreadable", b"", 0o000),
+              entry("to-dir", b"a file\n"), entry("to-file"), entry("to-file/hidden", b"x\n"),
+              entry("usr"), entry("usr/lib"), entry("usr/lib/so", b"so\n"), entry("lib", link="usr/lib"),
+              entry("again"), entry("again/first", b"1\n"), entry("link", link="/data/deep")]
+    second = [mode("nix", 0o711, 21), mode("nix/store", 0o755, 22), mode("nix/store/bbb", 0o500, 23),
+              entry("nix/store/bbb/file", b"bbb\n", 0o400), entry("nix/store/bbb/dangling", link="/nowhere"),
+              entry("data/replaced", b"new and longer\n", 0o600), entry("data/deep/two", b"2\n"),
+              entry("to-dir"), entry("to-dir/inside", b"y\n"), entry("to-file", b"now a file\n"),
+              entry("again", b"between\n"), entry("usr/lib/more", b"more\n")]
+    third = [entry("data/deep/three", b"3\n"), entry("nix/store/ccc/implied", b"c\n"), entry("again"),
+             entry("again/last", b"3\n"), entry("name with space", b""), entry("comma,colon:quote'", b""),
+             mode("empty", 0o700, 31), entry("lib", link="usr/lib")]
+    return [tar(first), tar(second), tar(third)]
+
+
 def main():
     out = sys.argv[1]
     os.makedirs(out, exist_ok=True)
@@ -178,6 +207,7 @@ def main():
         f.write(BUSYBOX)
     os.chmod(out + "/bare-dir/busybox", 0o755)
     odd(out + "/odd-dir")
+    write_dir(out + "/merge-dir", docker(merge(), "none"))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
 #include "image/image.h"
 #include "launch/imagearg.h"
 #include "launch/meter.h"
+#include "launch/prepare.h"
 #include "runtime/supervise.h"
 
 /* Opens the session and the image that the only argument names. */
@@ -170,6 +171,7 @@ static int prepare_report(const struct image *img, const struct image_rootfs *ro
     o = json_object();
     json_object_set_new(o, "id", digest_json(&img->id));
     json_object_set_new(o, "rootfs", string_or_null(root->path));
+    json_object_set_new(o, "mode", json_string(image_rootfs_mode(root)));
     json_object_set_new(o, "shared", json_boolean(root->shared));
     json_object_set_new(o, "extracted", json_boolean(root->extracted));
     json_object_set_new(o, "bytes_read", json_integer((json_int_t)root->bytes));
@@ -196,7 +198,13 @@ static int prepare_main(const struct request *req, char *const *env, int *exit_c
     if (supervise_prepare(err) < 0)
         return -1;
     r = open_argument(&s, &img, req, env, session_open_chosen_store, err);
+    if (r == 0)
+        r = session_find_tools(&s, err);
     if (r == 0) {
+        /* as the launches will want it that take the first runtime of the list; the
+         * site's store is for all of them */
+        if (s.settled.runtimes.count > 0 && !s.store.shared)
+            launch_choose_form(&s, s.settled.runtimes.items[0]);
         meter_init(&meter, img.reference, NULL);
         r = image_prepare(&img, &s.store, &meter.hooks, &root, err);
         meter_finish(&meter);

@@ -15,6 +15,7 @@
 #include "base/strv.h"
 #include "image/digest.h"
 #include "image/progress.h"
+#include "image/roottree.h"
 
 struct error;
 struct store;
@@ -84,8 +85,9 @@ int image_find_in_lab(const char *lab_or_base, const char *name, char **path,
 /* A root filesystem that may be used until image_rootfs_release: it holds a shared lock
  * so that eviction leaves it alone. */
 struct image_rootfs {
-    char *path;     /* absolute host path of the tree */
-    int dirfd;      /* of the tree, O_PATH|O_DIRECTORY */
+    char *path; /* absolute host path of the tree; merged: of the store's entry */
+    int dirfd;  /* of the tree, O_PATH|O_DIRECTORY; merged: -1 */
+    struct roottree tree; /* to look into it, merged or not */
     int lockfd;     /* shared flock, -1 for a plain directory: eviction leaves the tree
                      * alone as long as any copy of this descriptor is open, so it can
                      * be inherited by, or sent to, a process that outlives us */
@@ -98,7 +100,7 @@ struct image_rootfs {
 
 #define IMAGE_ROOTFS_INIT                                                              \
     {                                                                                  \
-        .dirfd = -1, .lockfd = -1                                                      \
+        .dirfd = -1, .tree = ROOTTREE_INIT, .lockfd = -1                               \
     }
 
 /* The tree of the image: found in the store or extracted, verified and published there;
@@ -108,6 +110,8 @@ struct image_rootfs {
 int image_prepare(struct image *img, struct store *store,
                   const struct image_progress *progress, struct image_rootfs *out,
                   struct error *err);
+/* "overlay", "flat", or "directory" of a plain directory. */
+const char *image_rootfs_mode(const struct image_rootfs *r);
 void image_rootfs_release(struct image_rootfs *r);
 
 #endif

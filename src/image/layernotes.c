@@ -26,6 +26,8 @@ int layernotes_write(struct layernotes *n, int dirfd, struct error *err)
     if (strv_check(&n->implied, err) < 0 || strv_check(&n->links, err) < 0)
         return -1;
     strv_sort(&n->implied);
+    if (n->markers)
+        buf_add(&text, "m", 2);
     for (i = 0; i < n->implied.count; i++) {
         buf_addc(&text, 'd');
         buf_add(&text, n->implied.items[i], strlen(n->implied.items[i]) + 1);
@@ -61,7 +63,10 @@ static int parse(struct layernotes *n, const struct buf *text, struct error *err
     while (p && p < end) {
         char kind = *p++;
 
-        if (kind == 'd')
+        if (kind == 'm' && p < end && *p == '\0') {
+            n->markers = true;
+            p++;
+        } else if (kind == 'd')
             p = take(&n->implied, p, end);
         else if (kind == 'l')
             p = take(&n->links, p, end);

@@ -6,7 +6,10 @@
  * links whose target is in a lower layer: made when layers are composed, so that a
  * layer's tree depends on nothing but its digest
  *
- * File format: "d<path>\0" and "l<path>\0<target>\0", names being any bytes but NUL.
+ *   markers  the tree holds whiteouts, which overlay would show as files
+ *
+ * File format: "m\0", "d<path>\0" and "l<path>\0<target>\0", names being any bytes but
+ * NUL.
  */
 #ifndef REPX_IMAGE_LAYERNOTES_H
 #define REPX_IMAGE_LAYERNOTES_H
@@ -20,11 +23,12 @@ struct error;
 struct layernotes {
     struct strv implied; /* sorted */
     struct strv links;   /* path, target, path, target, ... in the layer's order */
+    bool markers;        /* the tree has whiteouts */
 };
 
 #define LAYERNOTES_INIT                                                                \
     {                                                                                  \
-        STRV_INIT, STRV_INIT                                                           \
+        STRV_INIT, STRV_INIT, false                                                    \
     }
 
 void layernotes_release(struct layernotes *n);

@@ -8,15 +8,34 @@
 #include "base/error.h"
 #include "image/refs.h"
 #include "image/store_build.h"
+#include "image/store_overlay.h"
 #include "image/store_private.h"
 #include "sys/fdio.h"
 
 void image_rootfs_release(struct image_rootfs *r)
 {
     free(r->path);
+    roottree_release(&r->tree);
     cleanup_closep(&r->dirfd);
     cleanup_closep(&r->lockfd);
     *r = (struct image_rootfs)IMAGE_ROOTFS_INIT;
+}
+
+const char *image_rootfs_mode(const struct image_rootfs *r)
+{
+    if (r->tree.merged)
+        return "overlay";
+    return r->lockfd >= 0 ? "flat" : "directory";
+}
+
+/* Fills tree of a whole tree. */
+static int add_tree(struct image_rootfs *out, struct error *err)
+{
+    int fd = openat(out->dirfd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_sys(err, errno, "cannot open the root filesystem");
+    return roottree_add(&out->tree, fd, NULL, NULL, err);
 }
 
 static int use_directory(struct image *img, struct image_rootfs *out, struct error *err)
@@ -25,7 +44,29 @@ static int use_directory(struct image *img, struct image_rootfs *out, struct err
     if (!out->path)
         return error_oom(err);
     out->dirfd = openat(img->fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return out->dirfd < 0 ? error_sys(err, errno, "cannot open the directory") : 0;
+    if (out->dirfd < 0)
+        return error_sys(err, errno, "cannot open the directory");
+    return add_tree(out, err);
+}
+
+/* The tree of the entry below dir, as layers when that will do. 0, 1 not usable, -1. */
+static int find_tree(struct store *s, int dir, const char *hex,
+                     struct image_rootfs *out, struct error *err)
+{
+    int rc;
+
+    out->dirfd = openat(dir, STORE_ROOT, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (out->dirfd >= 0) {
+        out->path = str_printf("%s/rootfs/%s/" STORE_ROOT, s->path, hex);
+        return out->path ? add_tree(out, err) : error_oom(err);
+    }
+    if (!s->overlay)
+        return 1;
+    rc = store_overlay_read(s, dir, &out->tree, err);
+    if (rc != 0)
+        return rc;
+    out->path = str_printf("%s/rootfs/%s", s->path, hex);
+    return out->path ? 0 : error_oom(err);
 }
 
 int store_find(struct store *s, const struct digest *id, struct image_rootfs *out,
@@ -46,12 +87,9 @@ int store_find(struct store *s, const struct digest *id, struct image_rootfs *ou
     free(entry.name);
     if (rc != 0)
         return rc;
-    out->dirfd = openat(dir, STORE_ROOT, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (out->dirfd < 0)
-        return 1;
-    out->path = str_printf("%s/rootfs/%s/" STORE_ROOT, s->path, entry.id.hex);
-    if (!out->path)
-        return error_oom(err);
+    rc = find_tree(s, dir, entry.id.hex, out, err);
+    if (rc != 0)
+        return rc;
     /* For the eviction's order only: a disk that is full or read-only does not matter.
      */
     used = openat(dir, STORE_USED, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);

@@ -9,12 +9,12 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "sys/pathfd.h"
+#include "image/roottree.h"
 
 #define LINKS_MAX 40
 
 struct walk {
-    int rootfd;
+    const struct roottree *tree;
     struct buf path;  /* resolved so far, "" is the root */
     size_t existing;  /* length of the part that exists */
     bool missing;     /* what follows does not exist */
@@ -72,23 +72,24 @@ static int follow(struct walk *w, const char *target, struct error *err)
  * taken. */
 static int look(struct walk *w, const char *name, struct error *err)
 {
-    _cleanup_close_ int dir = -1;
+    _cleanup_close_ int fd = -1;
+    _cleanup_buf_ struct buf path = BUF_INIT;
     char target[PATH_MAX];
     struct stat st;
     ssize_t n;
+    int rc;
 
     if (w->missing || !S_ISDIR(w->mode)) {
         w->missing = true;
         return 0;
     }
-    dir = pathfd_open_nofollow(w->rootfd, w->path.len ? w->path.data : ".",
-                               O_PATH | O_DIRECTORY, 0, err);
-    if (dir < 0)
+    buf_addf(&path, "%s%s%s", buf_str(&w->path), w->path.len ? "/" : "", name);
+    if (buf_check(&path, err) < 0)
         return -1;
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        if (errno != ENOENT && errno != ENAMETOOLONG)
-            return error_sys(err, errno, "cannot look at \"/%s/%s\" of the image",
-                             buf_str(&w->path), name);
+    rc = roottree_look(w->tree, buf_str(&path), &st, &fd, err);
+    if (rc < 0)
+        return -1;
+    if (rc == 1) {
         w->missing = true;
         return 0;
     }
@@ -96,7 +97,7 @@ static int look(struct walk *w, const char *name, struct error *err)
         w->mode = st.st_mode;
         return 0;
     }
-    n = readlinkat(dir, name, target, sizeof(target) - 1);
+    n = readlinkat(fd, "", target, sizeof(target) - 1);
     if (n < 0)
         return error_sys(err, errno, "cannot read the link \"/%s/%s\" of the image",
                          buf_str(&w->path), name);
@@ -134,7 +135,16 @@ static int step(struct walk *w, struct error *err)
 int rootpath_resolve(int rootfd, const char *path, struct rootpath *out,
                      struct error *err)
 {
-    struct walk w = {.rootfd = rootfd, .mode = S_IFDIR};
+    struct roottree_layer layer = {.fd = rootfd};
+    const struct roottree tree = {.layers = &layer, .n_layers = 1};
+
+    return rootpath_resolve_tree(&tree, path, out, err);
+}
+
+int rootpath_resolve_tree(const struct roottree *tree, const char *path,
+                          struct rootpath *out, struct error *err)
+{
+    struct walk w = {.tree = tree, .mode = S_IFDIR};
     int rc = 0;
 
     w.rest = strdup(path);

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 struct error;
+struct roottree;
 
 struct rootpath {
     char *path;     /* absolute, without links, "." and ".."; owned */
@@ -20,5 +21,9 @@ void rootpath_release(struct rootpath *p);
  * behind it counts as the end of what exists. ELOOP after 40 links. */
 int rootpath_resolve(int rootfd, const char *path, struct rootpath *out,
                      struct error *err);
+
+/* The same for a tree that is not mounted yet (roottree.h). */
+int rootpath_resolve_tree(const struct roottree *tree, const char *path,
+                          struct rootpath *out, struct error *err);
 
 #endif

@@ -1,9 +1,9 @@
 #include "image/rootscan.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/strv.h"
 #include "image/rootpath.h"
+#include "image/roottree.h"
 #include "sys/pathfd.h"
 
 #define READ_MAX ((size_t)1024 * 1024)
@@ -117,8 +118,8 @@ static void place(struct strv *opened, const struct rootpath *where, bool is_fil
         open_dir(opened, where->existing);
 }
 
-static int scan_want(int rootfd, const struct rootscan_want *want, struct rootview *v,
-                     struct strv *opened, struct error *err)
+static int scan_want(const struct roottree *tree, const struct rootscan_want *want,
+                     struct rootview *v, struct strv *opened, struct error *err)
 {
     _cleanup_(rootpath_release) struct rootpath where = {0};
     _cleanup_free_ char *below = NULL;
@@ -130,7 +131,7 @@ static int scan_want(int rootfd, const struct rootscan_want *want, struct rootvi
         return -1;
     if (rc == 0)
         return add_dest(v, want->dest, below, err);
-    if (rootpath_resolve(rootfd, want->dest, &where, err) < 0)
+    if (rootpath_resolve_tree(tree, want->dest, &where, err) < 0)
         return error_context(err, "mount point \"%.300s\" in the image", want->dest);
     for (i = 0; i < 2; i++)
         if (strcmp(where.path, fixed_points[i]) == 0 ||
@@ -144,21 +145,19 @@ static int scan_want(int rootfd, const struct rootscan_want *want, struct rootvi
     return add_dest(v, want->dest, where.path, err);
 }
 
-static int scan_fixed(int rootfd, struct strv *opened, struct error *err)
+static int scan_fixed(const struct roottree *tree, struct strv *opened,
+                      struct error *err)
 {
     size_t i;
 
     for (i = 0; i < array_size(fixed_points); i++) {
         struct stat st;
+        int rc = roottree_look(tree, fixed_points[i] + 1, &st, NULL, err);
 
-        if (fstatat(rootfd, fixed_points[i] + 1, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-            if (errno != ENOENT)
-                return error_sys(err, errno, "cannot look at \"%s\" of the image",
-                                 fixed_points[i]);
+        if (rc < 0)
+            return -1;
+        if (rc == 1 || !S_ISDIR(st.st_mode))
             open_dir(opened, "/");
-        } else if (!S_ISDIR(st.st_mode)) {
-            open_dir(opened, "/");
-        }
     }
     return 0;
 }
@@ -193,42 +192,22 @@ static int add_entry(struct rootview_dir *dir, int fd, const char *name,
     return 0;
 }
 
-static int read_names(int fd, const char *path, struct strv *names, struct error *err)
-{
-    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), saved;
-    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-    struct dirent *e;
-
-    if (!dir) {
-        cleanup_closep(&copy);
-        return error_sys(err, errno, "cannot read the directory \"%s\" of the image",
-                         path);
-    }
-    while ((errno = 0, e = readdir(dir)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            strv_add(names, e->d_name);
-    saved = errno;
-    closedir(dir);
-    if (saved)
-        return error_sys(err, saved, "cannot read the directory \"%s\" of the image",
-                         path);
-    strv_sort(names);
-    return strv_check(names, err);
-}
-
-static int read_dir(int rootfd, const char *path, struct rootview_dir *dir,
-                    struct error *err)
+static int read_dir(const struct roottree *tree, const char *path,
+                    struct rootview_dir *dir, struct error *err)
 {
     _cleanup_strv_ struct strv names = STRV_INIT;
     _cleanup_close_ int fd = -1;
+    struct stat st;
     size_t i;
+    int rc;
 
     dir->path = strdup(path);
     if (!dir->path)
         return error_oom(err);
-    fd = pathfd_open_nofollow(rootfd, path[1] ? path + 1 : ".", O_PATH | O_DIRECTORY, 0,
-                              err);
-    if (fd < 0 || read_names(fd, path, &names, err) < 0)
+    rc = roottree_look(tree, path + 1, &st, &fd, err);
+    if (rc == 1)
+        rc = error_fail(err, "the directory \"%s\" of the image vanished", path);
+    if (rc < 0 || roottree_list(tree, path + 1, &names, err) < 0)
         return -1;
     if (names.count == 0)
         return 0;
@@ -241,8 +220,8 @@ static int read_dir(int rootfd, const char *path, struct rootview_dir *dir,
     return 0;
 }
 
-static int read_dirs(int rootfd, struct strv *opened, struct rootview *v,
-                     struct error *err)
+static int read_dirs(const struct roottree *tree, struct strv *opened,
+                     struct rootview *v, struct error *err)
 {
     size_t i;
 
@@ -256,13 +235,62 @@ static int read_dirs(int rootfd, struct strv *opened, struct rootview *v,
         return error_oom(err);
     for (i = 0; i < opened->count; i++) {
         v->n_dirs++;
-        if (read_dir(rootfd, opened->items[i], &v->dirs[i], err) < 0)
+        if (read_dir(tree, opened->items[i], &v->dirs[i], err) < 0)
             return -1;
     }
     return 0;
 }
 
-int rootscan(int rootfd, const struct rootscan_want *wants, size_t n,
+/* The attributes of the directories on the way to `path`, and its own. */
+static int add_attrs(const struct roottree *tree, const char *path, struct rootview *v,
+                     struct error *err)
+{
+    struct rootview_attr *more;
+    struct stat st;
+    int rc = roottree_look(tree, path + 1, &st, NULL, err);
+
+    if (rc != 0 || !S_ISDIR(st.st_mode))
+        return rc < 0 ? -1 : 0;
+    more = reallocarray(v->attrs, v->n_attrs + 1, sizeof(*more));
+    if (!more)
+        return error_oom(err);
+    v->attrs = more;
+    more[v->n_attrs] = (struct rootview_attr){
+        .path = strdup(path),
+        .mode = st.st_mode & 07777,
+        .mtime_s = st.st_mtim.tv_sec,
+        .mtime_ns = st.st_mtim.tv_nsec,
+    };
+    return more[v->n_attrs++].path ? 0 : error_oom(err);
+}
+
+/* Every directory that the layer with the mount points has in common with the image. */
+static int scan_attrs(const struct roottree *tree, struct rootview *v,
+                      struct error *err)
+{
+    _cleanup_strv_ struct strv dirs = STRV_INIT;
+    size_t i;
+
+    strv_add(&dirs, "/");
+    for (i = 0; i < v->n_dests; i++)
+        open_dir(&dirs, v->dests[i].resolved);
+    for (i = 0; i < tree->n_dirs; i++) {
+        _cleanup_free_ char *path = str_printf("/%s", tree->dirs[i].path);
+
+        if (!path)
+            return error_oom(err);
+        open_dir(&dirs, path);
+    }
+    if (strv_check(&dirs, err) < 0)
+        return -1;
+    strv_sort(&dirs);
+    for (i = 0; i < dirs.count; i++)
+        if (add_attrs(tree, dirs.items[i], v, err) < 0)
+            return -1;
+    return 0;
+}
+
+int rootscan(const struct roottree *tree, const struct rootscan_want *wants, size_t n,
              struct rootview *out, struct error *err)
 {
     _cleanup_strv_ struct strv opened = STRV_INIT;
@@ -273,40 +301,57 @@ int rootscan(int rootfd, const struct rootscan_want *wants, size_t n,
     out->dests = calloc(n ? n : 1, sizeof(*out->dests));
     if (!out->dests)
         return error_oom(err);
-    rc = scan_fixed(rootfd, &opened, err);
+    out->merged = tree->merged;
+    rc = scan_fixed(tree, &opened, err);
     for (i = 0; rc == 0 && i < n; i++)
-        rc = scan_want(rootfd, &wants[i], out, &opened, err);
+        rc = scan_want(tree, &wants[i], out, &opened, err);
     if (rc == 0)
-        rc = read_dirs(rootfd, &opened, out, err);
+        rc = out->merged ? scan_attrs(tree, out, err)
+                         : read_dirs(tree, &opened, out, err);
     if (rc < 0)
         rootview_release(out);
     return rc;
 }
 
-int rootscan_has_program(int rootfd, const char *path)
+/* What the path leads to, through the image's own links: an O_PATH descriptor. -1: it
+ * is not there, or err says why not. */
+static int open_followed(const struct roottree *tree, const char *path, struct stat *st,
+                         struct error *err)
 {
-    struct error ignored = ERROR_INIT;
-    _cleanup_close_ int fd = -1;
-    struct stat st;
+    _cleanup_(rootpath_release) struct rootpath where = {0};
+    int fd = -1;
 
-    fd = pathfd_open_in_root(rootfd, path, O_PATH, 0, &ignored);
-    return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-           (st.st_mode & 0111) != 0;
+    if (rootpath_resolve_tree(tree, path, &where, err) < 0)
+        return -1;
+    if (strcmp(where.path, where.existing) != 0)
+        return -1;
+    return roottree_look(tree, where.path + 1, st, &fd, err) == 0 ? fd : -1;
 }
 
-int rootscan_read(int rootfd, const char *path, struct buf *out, struct error *err)
+int rootscan_has_program(const struct roottree *tree, const char *path)
 {
-    _cleanup_close_ int fd = -1;
+    struct error ignored = ERROR_INIT;
     struct stat st;
+    _cleanup_close_ int fd = open_followed(tree, path, &st, &ignored);
 
-    fd = pathfd_open_in_root(rootfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, err);
-    if (fd < 0 && (err->errnum == ENOENT || err->errnum == ENOTDIR)) {
-        error_clear(err);
-        return 0;
-    }
+    return fd >= 0 && S_ISREG(st.st_mode) && (st.st_mode & 0111) != 0;
+}
+
+int rootscan_read(const struct roottree *tree, const char *path, struct buf *out,
+                  struct error *err)
+{
+    struct stat st;
+    _cleanup_close_ int fd = open_followed(tree, path, &st, err);
+    _cleanup_close_ int file = -1;
+    char proc[64];
+
     if (fd < 0)
-        return -1;
-    if (fstat(fd, &st) < 0)
-        return error_sys(err, errno, "cannot stat \"%s\" of the image", path);
-    return S_ISREG(st.st_mode) ? pathfd_read_all(fd, READ_MAX, out, err) : 0;
+        return err->class == ERROR_NONE ? 0 : -1;
+    if (!S_ISREG(st.st_mode))
+        return 0;
+    snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+    file = open(proc, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (file < 0)
+        return error_sys(err, errno, "cannot open \"%s\" of the image", path);
+    return pathfd_read_all(file, READ_MAX, out, err);
 }

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include "image/roottree.h"
 #include "image/rootview.h"
 
 struct buf;
@@ -20,16 +21,18 @@ struct rootscan_want {
 /* /dev, /proc and /tmp are always mount points, whatever the image has there; wanted
  * points below them are left as they are (the sandbox makes them). A wanted point of
  * the wrong type (file where a directory is needed) is replaced: its parent is opened.
- * A destination that the image's links lead into /dev or /proc is an error. */
-int rootscan(int rootfd, const struct rootscan_want *wants, size_t n,
+ * A destination that the image's links lead into /dev or /proc is an error. Of a merged
+ * tree no directory is opened: out->attrs has what overlay needs instead. */
+int rootscan(const struct roottree *tree, const struct rootscan_want *wants, size_t n,
              struct rootview *out, struct error *err);
 
 /* Is there an executable file at this path in the image (links followed in-root)? 1, 0.
  */
-int rootscan_has_program(int rootfd, const char *path);
+int rootscan_has_program(const struct roottree *tree, const char *path);
 
 /* Appends the text of a small file of the image (e.g. /etc/passwd); missing: nothing.
  */
-int rootscan_read(int rootfd, const char *path, struct buf *out, struct error *err);
+int rootscan_read(const struct roottree *tree, const char *path, struct buf *out,
+                  struct error *err);
 
 #endif

@@ -18,6 +18,9 @@ void rootview_release(struct rootview *v)
         free(v->dests[i].wanted);
         free(v->dests[i].resolved);
     }
+    for (i = 0; i < v->n_attrs; i++)
+        free(v->attrs[i].path);
+    free(v->attrs);
     free(v->dirs);
     free(v->dests);
     *v = (struct rootview)ROOTVIEW_INIT;

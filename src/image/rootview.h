@@ -2,15 +2,18 @@
  * it without writing to it. Filled by image/rootscan, which reads the tree; plain data
  * here.
  *
- * bwrap 0.8 has no overlay. When every mount point exists in the image, the image is
- * one read-only bind. Otherwise the directories that lack one are "opened": an own
- * directory takes their place and their children are bound one by one (FACTS-TESTBED,
- * last part).
+ * A tree that is kept as layers is mounted by overlay, with a layer of our own on top
+ * that has the mount points. A flat tree is bound. When every mount point exists in the
+ * image, the image is one read-only bind. Otherwise the directories that lack one are
+ * "opened": an own directory takes their place and their children are bound one by one
+ * (FACTS-TESTBED, last part).
  */
 #ifndef REPX_IMAGE_ROOTVIEW_H
 #define REPX_IMAGE_ROOTVIEW_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum rootview_type { ROOTVIEW_DIR, ROOTVIEW_FILE, ROOTVIEW_SYMLINK };
 
@@ -34,7 +37,18 @@ struct rootview_dest {
     char *resolved;
 };
 
+/* A directory that mount points lie below, and how it looks in the image. */
+struct rootview_attr {
+    char *path; /* absolute, resolved; "/" first, parents before children */
+    unsigned mode;
+    int64_t mtime_s;
+    long mtime_ns;
+};
+
 struct rootview {
+    bool merged; /* the image's layers are merged by overlay: attrs instead of dirs */
+    struct rootview_attr *attrs;
+    size_t n_attrs;
     struct rootview_dir *dirs; /* empty: one bind of the whole root does it */
     size_t n_dirs;
     struct rootview_dest *dests; /* in the order in which they were asked for */

@@ -104,6 +104,11 @@ void store_set_limits(struct store *s, uint64_t max_size, uint64_t min_free)
     s->limits = (struct store_limits){max_size, min_free};
 }
 
+void store_set_overlay(struct store *s, bool can)
+{
+    s->overlay = can;
+}
+
 void store_release(struct store *s)
 {
     cleanup_closep(&s->tmp_fd);

@@ -8,6 +8,8 @@
  *     layers/<hex>/sums                 checksums of the tree (treesum.h)
  *     rootfs/<hex of ChainID>/root/     the layers composed, hard links into them
  *     rootfs/<hex>/sums                 checksums of the tree
+ *     rootfs/<hex>/overlay              instead of these two: merged when it is mounted
+ *                                       (store_overlay.h)
  *     rootfs/<hex>/record.json          image name, layers, size, when made
  *     rootfs/<hex>/used                 its mtime is the last use
  *     locks/layer-<hex>.lock            flock; the holder's note
@@ -61,6 +63,7 @@ struct store {
     int fd;              /* of path */
     const char *network; /* name of the network file system it is on, NULL: local */
     int layers_fd, rootfs_fd, locks_fd, refs_fd, tmp_fd;
+    bool overlay; /* image_prepare may leave images as layers (store_set_overlay) */
 };
 
 #define STORE_INIT                                                                     \
@@ -84,6 +87,9 @@ int store_open_shared(struct store *s, const char *root, struct error *err);
 int store_attach_site(struct store *s, const char *root, struct error *err);
 /* Both in bytes, 0: none. Without a call there is no limit. */
 void store_set_limits(struct store *s, uint64_t max_size, uint64_t min_free);
+/* Can the caller mount an overlay of layers? Otherwise, and without a call, whole trees
+ * are composed, also of images that were left as layers before. */
+void store_set_overlay(struct store *s, bool can);
 
 /* A process that uses an image now. */
 struct store_user {

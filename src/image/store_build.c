@@ -6,10 +6,12 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "image/compose.h"
 #include "image/layernotes.h"
 #include "image/layerstream.h"
 #include "image/source.h"
+#include "image/store_overlay.h"
 #include "image/store_private.h"
 #include "image/tarstream.h"
 #include "image/treesum.h"
@@ -131,22 +133,29 @@ static int compose_all(struct build *b, int rootfd, uint64_t *bytes, struct erro
     return compose_finish(&c, err);
 }
 
-/* Everything below tmp->fd, and the layers, are on the disk when this returns. */
-static int make_durable(struct build *b, struct store_tmp *tmp, int rootfd,
-                        uint64_t bytes, struct error *err)
+static int write_sums(struct build *b, int dirfd, int rootfd, struct digest *sums,
+                      struct error *err)
 {
     _cleanup_(treesum_release) struct treesum t = TREESUM_INIT;
     struct treesum_options o = {.linked = true, .progress = &b->w->progress};
+
+    if (treesum_walk(&t, rootfd, &o, err) < 0 ||
+        treesum_write(&t, dirfd, sums, err) < 0)
+        return error_context(err, "the checksums");
+    return 0;
+}
+
+/* Everything below tmp->fd, and the layers, are on the disk when this returns. sums:
+ * of a composed tree, else NULL. */
+static int make_durable(struct build *b, struct store_tmp *tmp, uint64_t bytes,
+                        const struct digest *sums, struct error *err)
+{
     _cleanup_close_ int used = -1;
-    struct digest sums;
 
     used = openat(tmp->fd, STORE_USED, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (used < 0)
         return error_sys(err, errno, "cannot make \"%s\"", STORE_USED);
-    if (treesum_walk(&t, rootfd, &o, err) < 0 ||
-        treesum_write(&t, tmp->fd, &sums, err) < 0)
-        return error_context(err, "the checksums");
-    if (store_record_write_rootfs(tmp->fd, b->w->image, bytes, &sums, err) < 0)
+    if (store_record_write_rootfs(tmp->fd, b->w->image, bytes, sums, err) < 0)
         return -1;
     if (syncfs(tmp->fd) < 0)
         return error_sys(err, errno, "cannot write the image to the disk");
@@ -178,25 +187,76 @@ static void mark_layers_durable(struct build *b)
     }
 }
 
+static int build_flat(struct build *b, struct store_tmp *tmp, struct error *err)
+{
+    _cleanup_close_ int root = -1;
+    struct digest sums;
+    uint64_t bytes = 0;
+
+    if (mkdirat(tmp->fd, STORE_ROOT, 0755) == 0)
+        root = openat(tmp->fd, STORE_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return error_sys(err, errno, "cannot make a directory in the store");
+    if (compose_all(b, root, &bytes, err) < 0 ||
+        write_sums(b, tmp->fd, root, &sums, err) < 0)
+        return -1;
+    return make_durable(b, tmp, bytes, &sums, err);
+}
+
+static int count_bytes(struct build *b, uint64_t *bytes, struct error *err)
+{
+    size_t i;
+
+    for (i = 0; i < b->w->image->n_layers; i++) {
+        struct store_layer_record record = {0};
+        int rc = store_record_check_layer(b->w->store, &b->w->image->layers[i].diff_id,
+                                          &record, err);
+
+        if (rc != 0)
+            return rc < 0 ? -1
+                          : error_fail(err,
+                                       "layer %zu vanished from the store; start "
+                                       "again",
+                                       i + 1);
+        *bytes += record.bytes;
+    }
+    return 0;
+}
+
+/* 0; 1: it has to be composed. */
+static int build_merged(struct build *b, struct store_tmp *tmp, struct error *err)
+{
+    _cleanup_(roottree_release) struct roottree tree = ROOTTREE_INIT;
+    const struct image *img = b->w->image;
+    const char *why = NULL;
+    uint64_t bytes = 0;
+    int rc;
+
+    if (!b->w->store->overlay)
+        return 1;
+    rc = store_overlay_plan(b->w->store, img, &tree, &why, err);
+    if (rc != 0) {
+        if (rc == 1)
+            log_debug("\"%s\" is composed from its layers: %s", img->reference, why);
+        return rc;
+    }
+    if (count_bytes(b, &bytes, err) < 0 ||
+        store_overlay_write(tmp->fd, img, &tree, err) < 0)
+        return -1;
+    return make_durable(b, tmp, bytes, NULL, err);
+}
+
 static int build_rootfs(struct build *b, struct error *err)
 {
     struct store_work *w = b->w;
     struct store_tmp tmp = STORE_TMP_INIT;
-    _cleanup_close_ int root = -1;
-    uint64_t bytes = 0;
     int rc;
 
     if (store_tmp_new(w->store, &tmp, err) < 0)
         return -1;
-    rc = mkdirat(tmp.fd, STORE_ROOT, 0755);
-    if (rc == 0)
-        root = openat(tmp.fd, STORE_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0)
-        rc = error_sys(err, errno, "cannot make a directory in the store");
-    if (rc == 0)
-        rc = compose_all(b, root, &bytes, err);
-    if (rc == 0)
-        rc = make_durable(b, &tmp, root, bytes, err);
+    rc = build_merged(b, &tmp, err);
+    if (rc == 1)
+        rc = build_flat(b, &tmp, err);
     if (rc == 0)
         rc = store_tmp_publish(w->store, &tmp, w->store->rootfs_fd, w->image->id.hex,
                                err);

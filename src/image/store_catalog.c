@@ -62,6 +62,7 @@ static int load_image(struct store_catalog *c, struct store *s, const char *hex,
 {
     struct catalog_image *i = &c->images[c->n_images];
     _cleanup_close_ int fd = -1;
+    struct digest sums;
     struct stat st;
     size_t k;
     int rc;
@@ -71,6 +72,7 @@ static int load_image(struct store_catalog *c, struct store *s, const char *hex,
         return 0;
     c->n_images++;
     memcpy(i->e.id.hex, hex, DIGEST_HEX_LEN + 1);
+    i->merged = store_record_sums(fd, &sums);
     rc = store_record_read_rootfs(fd, &i->e, err);
     if (rc != 0)
         return rc < 0 ? -1 : 0;

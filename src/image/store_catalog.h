@@ -22,6 +22,7 @@ struct catalog_image {
     struct store_entry e; /* without in_use; name NULL: a leftover */
     struct strv layers;   /* hex */
     bool busy, gone;
+    bool merged; /* left as layers */
 };
 
 struct store_catalog {

@@ -223,7 +223,9 @@ void store_layer_drop(struct store *s, const struct digest *id)
 
     if (!name)
         return;
-    if (lockfile_try(&lock, s->locks_fd, name, true, &ignored) == 0)
+    /* what an image names that was left as layers is its tree */
+    if (lockfile_try(&lock, s->locks_fd, name, true, &ignored) == 0 &&
+        store_record_names_layer(s, id->hex, &ignored) == 0)
         store_take_out(s, s->layers_fd, id->hex, &gone, &ignored);
     lockfile_release(&lock);
     store_tmp_discard(s, &gone);

@@ -73,13 +73,17 @@ int store_record_write_layer(int dirfd, const struct digest *id, const char *ima
 /* 0: complete and to be trusted; 1: absent, incomplete or lost in a crash; -1. */
 int store_record_check_layer(struct store *s, const struct digest *id,
                              struct store_layer_record *r, struct error *err);
+/* Does the record of a root filesystem name the layer? 1, 0, -1. */
+int store_record_names_layer(struct store *s, const char *hex, struct error *err);
 /* The same without the question whether it survived a crash; dirfd: of the layer. */
 int store_record_read_layer(int dirfd, const struct digest *id,
                             struct store_layer_record *r);
+/* sums: of the composed tree; NULL: it is left as layers. */
 int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes,
                               const struct digest *sums, struct error *err);
-/* The digest of a root filesystem's treesum file; "" when there is none. */
-void store_record_sums(int dirfd, struct digest *out);
+/* The digest of a root filesystem's treesum file; "" when there is none. True: it is
+ * left as layers and has none. */
+bool store_record_sums(int dirfd, struct digest *out);
 /* Fills name, bytes, layers, created; 1 when there is no usable record. */
 int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err);
 /* Appends the diff_ids of its layers. */

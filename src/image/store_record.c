@@ -11,13 +11,15 @@
 #include "base/strv.h"
 #include "image/jsonutil.h"
 #include "image/source.h"
+#include "image/store_catalog.h"
 #include "image/store_private.h"
 #include "sys/atomicfile.h"
 #include "sys/pathfd.h"
 #include "sys/process.h"
 
-/* 2: with checksums of the tree */
-#define RECORD_VERSION 2
+/* 3: with checksums of the tree, and notes that tell of whiteouts. An entry of another
+ * version does not count and is made again. */
+#define RECORD_VERSION 3
 
 /* Not durable by itself: the caller's syncfs covers it with the tree. */
 static int write_record(int dirfd, json_t *record, struct error *err)
@@ -115,6 +117,7 @@ int store_record_check_layer(struct store *s, const struct digest *id,
     _cleanup_free_ char *boot = process_boot_id();
     _cleanup_free_ char *then = NULL;
     _cleanup_close_ int fd = -1;
+    int rc;
 
     fd = openat(s->layers_fd, id->hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
@@ -123,8 +126,33 @@ int store_record_check_layer(struct store *s, const struct digest *id,
         return 1;
     if (r->durable)
         return 0;
-    /* Extracted, and the machine went down before it was surely on the disk? */
-    return then && boot && then[0] && strcmp(then, boot) == 0 ? 0 : 1;
+    /* Extracted, and the machine went down before it was surely on the disk? A root
+     * filesystem is published after its layers are, so that its record vouches too. */
+    if (then && boot && then[0] && strcmp(then, boot) == 0)
+        return 0;
+    rc = store_record_names_layer(s, id->hex, err);
+    return rc < 0 ? -1 : !rc;
+}
+
+int store_record_names_layer(struct store *s, const char *hex, struct error *err)
+{
+    _cleanup_strv_ struct strv names = STRV_INIT;
+    size_t i;
+
+    if (store_catalog_names(s, s->rootfs_fd, &names, err) < 0)
+        return -1;
+    for (i = 0; i < names.count; i++) {
+        _cleanup_strv_ struct strv layers = STRV_INIT;
+        _cleanup_close_ int fd = -1;
+
+        fd = openat(s->rootfs_fd, names.items[i],
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && store_record_layers(fd, &layers, err) < 0)
+            return -1;
+        if (strv_contains(&layers, hex))
+            return 1;
+    }
+    return 0;
 }
 
 int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes,
@@ -137,12 +165,12 @@ int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes
 
     for (i = 0; i < img->n_layers; i++)
         json_array_append_new(layers, json_string(img->layers[i].diff_id.hex));
-    record = json_pack("{s:i, s:s, s:o, s:s, s:o, s:I, s:I, s:s, s:o}", "version",
-                       RECORD_VERSION, "id", img->id.hex, "image",
-                       json_of_name(img->reference), "config",
-                       img->has_config ? img->config.hex : "", "layers", layers,
-                       "bytes", (json_int_t)bytes, "created", (json_int_t)time(NULL),
-                       "sums", sums->hex, "host", json_of_name(host ? host : ""));
+    record = json_pack(
+        "{s:i, s:s, s:s, s:o, s:s, s:o, s:I, s:I, s:s, s:o}", "version", RECORD_VERSION,
+        "id", img->id.hex, "mode", sums ? "flat" : "overlay", "image",
+        json_of_name(img->reference), "config", img->has_config ? img->config.hex : "",
+        "layers", layers, "bytes", (json_int_t)bytes, "created", (json_int_t)time(NULL),
+        "sums", sums ? sums->hex : "", "host", json_of_name(host ? host : ""));
     return write_record(dirfd, record, err);
 }
 
@@ -178,9 +206,11 @@ int store_record_layers(int dirfd, struct strv *out, struct error *err)
     return strv_check(out, err);
 }
 
-void store_record_sums(int dirfd, struct digest *out)
+bool store_record_sums(int dirfd, struct digest *out)
 {
     _cleanup_json_ json_t *record = read_record(dirfd);
+    const char *mode = json_string_value(json_object_get(record, "mode"));
 
     read_sums(record, out);
+    return mode && strcmp(mode, "overlay") == 0;
 }

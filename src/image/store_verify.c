@@ -174,9 +174,10 @@ static int check_image(struct verification *v, const struct catalog_image *i,
                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir >= 0) {
         v->out->images++;
-        store_record_sums(dir, &sums);
         check_parts(v, i, &d);
-        rc = check_tree(v, dir, STORE_ROOT, &sums, &d, err);
+        /* of one that was left as layers there is nothing more */
+        if (!store_record_sums(dir, &sums))
+            rc = check_tree(v, dir, STORE_ROOT, &sums, &d, err);
     }
     lockfile_release(&lock);
     if (keep_damage(v, &d, err) < 0)
@@ -184,8 +185,7 @@ static int check_image(struct verification *v, const struct catalog_image *i,
     return rc < 0 ? -1 : 0;
 }
 
-static int remove_entry(struct verification *v, struct store_damage *d,
-                        struct error *err)
+static int take_out(struct verification *v, struct store_damage *d, struct error *err)
 {
     struct lockfile lock = LOCKFILE_INIT;
     struct store_tmp gone = STORE_TMP_INIT;
@@ -199,6 +199,45 @@ static int remove_entry(struct verification *v, struct store_damage *d,
     d->removed = rc == 0;
     lockfile_release(&lock);
     store_tmp_discard(v->s, &gone);
+    return rc < 0 ? -1 : 0;
+}
+
+/* Sandboxes of an image that was left as layers have the layer itself mounted. Takes
+ * the locks of those images: 0; 1 one is in use; -1. */
+static int lock_users(struct verification *v, const char *hex, struct lockfile *locks,
+                      struct error *err)
+{
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; rc == 0 && i < v->c.n_images; i++) {
+        const struct catalog_image *image = &v->c.images[i];
+
+        if (image->merged && strv_contains(&image->layers, hex))
+            rc = store_lock_entry(v->s, "rootfs", image->e.id.hex, "use", &locks[i],
+                                  err);
+    }
+    return rc;
+}
+
+static int remove_entry(struct verification *v, struct store_damage *d,
+                        struct error *err)
+{
+    _cleanup_free_ struct lockfile *locks = calloc(v->c.n_images + 1, sizeof(*locks));
+    size_t i;
+    int rc;
+
+    if (!d->layer)
+        return take_out(v, d, err);
+    if (!locks)
+        return error_oom(err);
+    for (i = 0; i < v->c.n_images; i++)
+        locks[i] = (struct lockfile)LOCKFILE_INIT;
+    rc = lock_users(v, d->id.hex, locks, err);
+    if (rc == 0)
+        rc = take_out(v, d, err);
+    for (i = 0; i < v->c.n_images; i++)
+        lockfile_release(&locks[i]);
     return rc < 0 ? -1 : 0;
 }
 

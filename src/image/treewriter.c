@@ -365,6 +365,7 @@ int treewriter_whiteout(struct treewriter *w, const char *name, struct error *er
     if (strncmp(gone, WHITEOUT_PREFIX, prefix) == 0 &&
         strcmp(last, WHITEOUT_OPAQUE) != 0)
         return 0;
+    w->notes.markers = true;
     fd = treewriter_file(w, name, err);
     return fd < 0 ? -1 : treewriter_file_end(w, fd, name, 0, &attr, err);
 }

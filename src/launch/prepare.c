@@ -75,10 +75,8 @@ int launch_choose(struct launch *l, struct session *s, const char *image_path,
         return -1;
     if (runtime_select(&s->settled.runtimes, &s->tools, &l->backend, err) < 0)
         return -1;
-    if (l->backend->isolated) {
-        session_find_staging(s, false);
+    if (l->backend->isolated)
         return check_user_mounts(s, err);
-    }
     log_warn("%s runs natively: no isolation, the image is not used", what);
     return 0;
 }
@@ -92,6 +90,16 @@ int launch_check_node(struct session *s, struct error *err)
     return runtime_select(&s->settled.runtimes, &s->tools, &backend, err);
 }
 
+void launch_choose_form(struct session *s, const char *runtime)
+{
+    bool can = strcmp(runtime, "bwrap") == 0 && !s->settled.mount_host_paths;
+
+    /* (a host's root has the image's store bound into it path by path) */
+    if (can)
+        session_find_staging(s, false);
+    store_set_overlay(&s->store, can && s->tools.staging == STAGING_OVERLAY);
+}
+
 int launch_fetch(struct launch *l, struct session *s, struct error *err)
 {
     struct meter meter;
@@ -101,6 +109,7 @@ int launch_fetch(struct launch *l, struct session *s, struct error *err)
         l->runtime_version = l->backend->version(&s->tools);
     if (!l->has_image || !l->backend->isolated)
         return 0;
+    launch_choose_form(s, l->backend->name);
     meter_init(&meter, l->image.reference, s->watch);
     r = image_prepare(&l->image, &s->store, &meter.hooks, &l->rootfs, err);
     meter_finish(&meter);
@@ -139,8 +148,8 @@ static int read_system_files(struct launch *l, struct session *s,
 {
     _cleanup_buf_ struct buf passwd = BUF_INIT, group = BUF_INIT;
 
-    if (rootscan_read(l->rootfs.dirfd, "/etc/passwd", &passwd, err) < 0 ||
-        rootscan_read(l->rootfs.dirfd, "/etc/group", &group, err) < 0)
+    if (rootscan_read(&l->rootfs.tree, "/etc/passwd", &passwd, err) < 0 ||
+        rootscan_read(&l->rootfs.tree, "/etc/group", &group, err) < 0)
         return -1;
     f->passwd = identity_passwd(buf_str(&passwd), &s->user, "/tmp", err);
     f->group = identity_group(buf_str(&group), &s->user, err);
@@ -169,7 +178,7 @@ static int scan_root(struct launch *l, const struct plan_input *in, const bool *
         return error_oom(err);
     for (size_t i = 0; i < n; i++)
         wants[i] = (struct rootscan_want){.dest = dests[i], .is_file = files[i]};
-    return rootscan(l->rootfs.dirfd, wants, n, &l->view, err);
+    return rootscan(&l->rootfs.tree, wants, n, &l->view, err);
 }
 
 /* Is path the same as dir or below it? */
@@ -259,6 +268,7 @@ struct plan_parts {
     struct bindlist binds, root;
     struct system_files files;
     struct strv passed_env;
+    struct strv lowers;
 };
 
 static void plan_parts_release(struct plan_parts *p)
@@ -267,6 +277,7 @@ static void plan_parts_release(struct plan_parts *p)
     bindlist_release(&p->root);
     system_files_release(&p->files);
     strv_release(&p->passed_env);
+    strv_release(&p->lowers);
 }
 
 static int isolated_input(struct launch *l, struct session *s, struct plan_parts *parts,
@@ -283,6 +294,11 @@ static int isolated_input(struct launch *l, struct session *s, struct plan_parts
         return 0;
     }
     in->rootfs = l->rootfs.path;
+    for (size_t i = 0; l->rootfs.tree.merged && i < l->rootfs.tree.n_layers; i++)
+        strv_add(&parts->lowers, l->rootfs.tree.layers[i].path);
+    if (strv_check(&parts->lowers, err) < 0)
+        return -1;
+    in->lowers = l->rootfs.tree.merged ? &parts->lowers : NULL;
     in->view = &l->view;
     if (read_system_files(l, s, &parts->files, err) < 0)
         return -1;
@@ -348,8 +364,10 @@ static int build(struct launch *l, struct session *s, const struct launch_spec *
 int launch_plan(struct launch *l, struct session *s, const struct launch_spec *spec,
                 struct error *err)
 {
-    struct plan_parts parts = {
-        .binds = BINDLIST_INIT, .root = BINDLIST_INIT, .passed_env = STRV_INIT};
+    struct plan_parts parts = {.binds = BINDLIST_INIT,
+                               .root = BINDLIST_INIT,
+                               .passed_env = STRV_INIT,
+                               .lowers = STRV_INIT};
     uint64_t start = fdio_monotonic_ns();
     int r = build(l, s, spec, &parts, err);
 

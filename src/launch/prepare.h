@@ -55,6 +55,10 @@ int launch_choose(struct launch *l, struct session *s, const char *image_path,
 /* Store, tools and runtime of this node, once before many jobs that have an image. */
 int launch_check_node(struct session *s, struct error *err);
 
+/* Decides how image_prepare leaves images in the session's store for this runtime: as
+ * layers when it can merge them. After session_find_tools. */
+void launch_choose_form(struct session *s, const char *runtime);
+
 /* Puts the image's root filesystem on this node. */
 int launch_fetch(struct launch *l, struct session *s, struct error *err);
 

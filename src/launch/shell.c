@@ -14,7 +14,7 @@ static int shell_in_image(const struct launch *l, struct strv *argv, struct erro
                                          "/usr/bin/sh"};
 
     for (size_t i = 0; i < array_size(shells); i++) {
-        if (rootscan_has_program(l->rootfs.dirfd, shells[i])) {
+        if (rootscan_has_program(&l->rootfs.tree, shells[i])) {
             strv_add(argv, shells[i]);
             return strv_check(argv, err);
         }
@@ -35,7 +35,7 @@ int shell_find(const struct launch *l, const char *host_tools, struct strv *argv
     int r;
 
     /* native, and impure with the host as root: the host's programs are there */
-    if (l->rootfs.dirfd < 0)
+    if (l->rootfs.tree.n_layers == 0)
         return shell_on_host(argv, err);
     r = shell_in_image(l, argv, err);
     if (r != 1)

@@ -56,6 +56,8 @@ static json_t *image_record(const struct record *r)
     json_object_set_new(o, "layers", layers);
     if (r->rootfs) {
         json_object_set_new(o, "rootfs", text_or_null(r->rootfs->path));
+        json_object_set_new(o, "rootfs_mode",
+                            json_string(image_rootfs_mode(r->rootfs)));
         json_object_set_new(o, "extracted", json_boolean(r->rootfs->extracted));
         json_object_set_new(o, "bytes_read",
                             json_integer((json_int_t)r->rootfs->bytes));

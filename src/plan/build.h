@@ -22,6 +22,8 @@ struct plan_bind {
 struct plan_input {
     const char *runtime;
     const char *rootfs; /* host path of the image's tree; NULL: native or impure */
+    const struct strv *lowers; /* the trees of its layers, bottom first; rootfs is then
+                                * only a name; NULL: rootfs is a whole tree */
     const char *image_ref;
     const struct rootview
         *view;      /* of rootfs, for the dests of binds and system files */

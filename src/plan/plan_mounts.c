@@ -162,6 +162,28 @@ static int add_opened_root(struct plan *out, const struct plan_input *in,
     return 0;
 }
 
+/* The layers, and what of the image's directories a layer with mount points hides. */
+static int add_merged_root(struct plan *out, const struct plan_input *in,
+                           struct error *err)
+{
+    strv_extend(&out->lowers, strv_argv(in->lowers));
+    if (strv_check(&out->lowers, err) < 0)
+        return -1;
+    out->dirs = calloc(in->view->n_attrs + 1, sizeof(*out->dirs));
+    if (!out->dirs)
+        return error_oom(err);
+    for (size_t i = 0; i < in->view->n_attrs; i++) {
+        const struct rootview_attr *a = &in->view->attrs[i];
+        struct plan_dir *d = &out->dirs[out->n_dirs++];
+
+        *d = (struct plan_dir){strdup(a->path), a->mode, a->mtime_s, a->mtime_ns};
+        if (!d->path)
+            return error_oom(err);
+    }
+    return plan_add_mount(out, PLAN_MOUNT_OVERLAY, PLAN_ROLE_ROOT, in->rootfs, "/",
+                          err);
+}
+
 static bool has_own_root(const struct plan_input *in)
 {
     return in->host_root || (in->view && in->view->n_dirs > 0);
@@ -182,6 +204,8 @@ static int add_root(struct plan *out, const struct plan_input *in, struct error 
         return error_fail(err,
                           "a sandbox needs an image or the host's file system as its "
                           "root; give --image");
+    if (in->lowers)
+        return add_merged_root(out, in, err);
     if (has_own_root(in))
         return add_opened_root(out, in, err);
     return plan_add_mount(out, PLAN_MOUNT_BIND_RO, PLAN_ROLE_ROOT, in->rootfs, "/",

@@ -94,6 +94,8 @@ char *plan_to_json(const struct plan *p, struct error *err)
     r |= json_object_set_new(root, "runtime", json_text(p->runtime));
     r |= json_object_set_new(root, "image", json_text(p->image_ref));
     r |= json_object_set_new(root, "rootfs", json_text(p->rootfs));
+    if (p->lowers.count > 0)
+        r |= json_object_set_new(root, "layers", json_argv(&p->lowers));
     r |= json_object_set_new(
         root, "network",
         json_string(p->network == PLAN_NETWORK_HOST ? "host" : "none"));
@@ -144,6 +146,8 @@ char *plan_to_text(const struct plan *p, struct error *err)
     text_field(&b, "runtime", p->runtime);
     text_field(&b, "image", p->image_ref);
     text_field(&b, "rootfs", p->rootfs);
+    if (p->lowers.count > 0)
+        buf_addf(&b, "%-9s %zu, merged\n", "layers", p->lowers.count);
     text_field(&b, "network", p->network == PLAN_NETWORK_HOST ? "host" : "none");
     text_field(&b, "mode", p->impure ? "impure" : NULL);
     text_field(&b, "cwd", p->cwd);

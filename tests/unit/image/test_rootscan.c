@@ -5,6 +5,8 @@
 static struct rootview view;
 static struct error err;
 static int root = -1;
+static struct roottree_layer layer;
+static struct roottree tree = {.layers = &layer, .n_layers = 1};
 
 static int setup(void **state)
 {
@@ -14,6 +16,7 @@ static int setup(void **state)
     test_mkdir("root/proc");
     test_mkdir("root/tmp");
     root = openat(test_dir.fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    layer.fd = root;
     view = (struct rootview)ROOTVIEW_INIT;
     error_clear(&err);
     return root < 0 ? -1 : 0;
@@ -34,7 +37,7 @@ static int scan(const char *const *dests, size_t n, int is_file)
     for (i = 0; i < n; i++)
         wants[i] = (struct rootscan_want){dests[i], is_file};
     rootview_release(&view);
-    return rootscan(root, wants, n, &view, &err);
+    return rootscan(&tree, wants, n, &view, &err);
 }
 
 #define SCAN(is_file, ...)                                                             \
@@ -166,12 +169,12 @@ static void programs(void **state)
     test_text("root/usr/bin/sh", "#!");
     link_in_root("usr/bin", "bin");
     link_in_root("/usr/bin/sh", "usr/bin/bash");
-    assert_int_equal(rootscan_has_program(root, "/bin/sh"), 0);
+    assert_int_equal(rootscan_has_program(&tree, "/bin/sh"), 0);
     assert_int_equal(fchmodat(root, "usr/bin/sh", 0755, 0), 0);
-    assert_int_equal(rootscan_has_program(root, "/bin/sh"), 1);
-    assert_int_equal(rootscan_has_program(root, "/bin/bash"), 1);
-    assert_int_equal(rootscan_has_program(root, "/bin"), 0);
-    assert_int_equal(rootscan_has_program(root, "/bin/zsh"), 0);
+    assert_int_equal(rootscan_has_program(&tree, "/bin/sh"), 1);
+    assert_int_equal(rootscan_has_program(&tree, "/bin/bash"), 1);
+    assert_int_equal(rootscan_has_program(&tree, "/bin"), 0);
+    assert_int_equal(rootscan_has_program(&tree, "/bin/zsh"), 0);
 }
 
 static void small_files(void **state)
@@ -181,16 +184,54 @@ static void small_files(void **state)
     test_text("root/etc/passwd", "root:x\n");
     link_in_root("/etc/passwd", "link");
     link_in_root("/../../../../../etc/hostname", "escape");
-    assert_ok(rootscan_read(root, "/link", &text, &err));
+    assert_ok(rootscan_read(&tree, "/link", &text, &err));
     assert_string_equal(buf_str(&text), "root:x\n");
-    assert_ok(rootscan_read(root, "/gone", &text, &err));
-    assert_ok(rootscan_read(root, "/escape", &text, &err));
-    assert_ok(rootscan_read(root, "/etc", &text, &err));
+    assert_ok(rootscan_read(&tree, "/gone", &text, &err));
+    assert_ok(rootscan_read(&tree, "/escape", &text, &err));
+    assert_ok(rootscan_read(&tree, "/etc", &text, &err));
     assert_int_equal(text.len, 7);
     buf_release(&text);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+/* Of a tree that overlay merges nothing is opened: what the layer with the mount points
+ * has to look like is told instead. */
+static void merged_tree_gives_attributes(void **state)
+{
+    const char *const dests[] = {"/etc/deep/new", "/data/link/x", "/file", "/tmp/in"};
+    struct timespec mtime = {1234, 5};
+
+    test_mkdir("root/etc/deep");
+    test_mkdir("root/data");
+    test_mkdir("root/real/below");
+    test_text("root/file", "x");
+    assert_int_equal(chmod(test_path("root/etc"), 0750), 0);
+    link_in_root("../real", "data/link");
+    tree.merged = true;
+    assert_ok(roottree_add_dir(&tree, "etc/deep", 0700, &mtime, &err));
+    assert_ok(roottree_add_dir(&tree, "real/below", 0711, &mtime, &err));
+    assert_ok(scan(dests, 4, 0));
+    assert_true(view.merged);
+    assert_int_equal(view.n_dirs, 0);
+    assert_string_equal(view.dests[1].resolved, "/real/x");
+    assert_int_equal(view.n_attrs, 6);
+    assert_string_equal(view.attrs[0].path, "/");
+    assert_string_equal(view.attrs[1].path, "/etc");
+    assert_int_equal(view.attrs[1].mode, 0750);
+    assert_string_equal(view.attrs[2].path, "/etc/deep");
+    assert_int_equal(view.attrs[2].mode, 0700);
+    assert_int_equal(view.attrs[2].mtime_s, 1234);
+    assert_int_equal(view.attrs[2].mtime_ns, 5);
+    assert_string_equal(view.attrs[3].path, "/real");
+    /* no mount point is below it, but its attributes are corrected */
+    assert_string_equal(view.attrs[4].path, "/real/below");
+    assert_string_equal(view.attrs[5].path, "/tmp");
+    for (size_t i = 0; i < tree.n_dirs; i++)
+        free(tree.dirs[i].path);
+    free(tree.dirs);
+    tree = (struct roottree){.layers = &layer, .n_layers = 1};
+}
 
 int main(void)
 {
@@ -205,6 +246,7 @@ int main(void)
         TEST(links_into_dev_or_proc_are_refused),
         TEST(programs),
         TEST(small_files),
+        TEST(merged_tree_gives_attributes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

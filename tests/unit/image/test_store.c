@@ -201,6 +201,9 @@ static void layers_of_a_crashed_boot_are_not_believed(void **state)
     patch_record(LAYERS, id.hex, "\"durable\": true", "\"durable\":false");
     assert_ok(store_record_check_layer(&store, &id, &record, &err));
     patch_record(LAYERS, id.hex, "\"boot_id\": \"", "\"boot_id\": \"z");
+    /* the root filesystem was published when its layers were on the disk */
+    assert_ok(store_record_check_layer(&store, &id, &record, &err));
+    assert_ok(pathfd_remove_tree(store.rootfs_fd, img.id.hex, &err));
     assert_int_equal(store_record_check_layer(&store, &id, &record, &err), 1);
 }
 

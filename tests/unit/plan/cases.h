@@ -50,6 +50,37 @@ static inline struct plan_input case_pure(void)
     };
 }
 
+static char *case_lower_items[] = {(char[]){"/node/layers/aa/tree"},
+                                   (char[]){"/node/layers/bb/tree"}, NULL};
+static const struct strv case_lowers = {.items = case_lower_items, .count = 2};
+static struct rootview_attr case_attrs[] = {
+    {(char[]){"/"}, 0755, 1, 0},
+    {(char[]){"/data"}, 0700, 2, 3},
+};
+static struct rootview_dest case_merged_dests[] = {
+    {(char[]){"/lib/ext"}, (char[]){"/usr/lib/ext"}},
+};
+static const struct rootview case_merged_view = {
+    .merged = true,
+    .attrs = case_attrs,
+    .n_attrs = 2,
+    .dests = case_merged_dests,
+    .n_dests = 1,
+};
+
+/* An image that is left as two layers. */
+static inline struct plan_input case_merged(void)
+{
+    struct plan_input in = case_pure();
+
+    in.rootfs = "/node/rootfs/0123";
+    in.lowers = &case_lowers;
+    in.view = &case_merged_view;
+    in.binds = case_binds;
+    in.n_binds = sizeof(case_binds) / sizeof(case_binds[0]);
+    return in;
+}
+
 /* An image with /etc/passwd, usr-merged /lib, a file where the bind needs a directory
  * (/data), and without /lab. */
 static struct rootview_entry case_top[] = {
@@ -90,7 +121,8 @@ static struct rootview_dest case_dests[] = {
     {(char[]){CASE_OUT}, (char[]){CASE_OUT}},
     {(char[]){"/lib/ext"}, (char[]){"/usr/lib/ext"}},
 };
-static const struct rootview case_view = {case_dirs, 4, case_dests, 6};
+static const struct rootview case_view = {
+    .dirs = case_dirs, .n_dirs = 4, .dests = case_dests, .n_dests = 6};
 
 static inline struct plan_input case_opened(void)
 {

@@ -67,6 +67,20 @@ static void test_golden_opened_image(void **state)
     check_golden(&in, "opened");
 }
 
+static void test_golden_merged_image(void **state)
+{
+    struct plan_input in = case_merged();
+    struct plan p = build(&in);
+
+    assert_int_equal(p.n_dirs, 2);
+    assert_string_equal(p.dirs[1].path, "/data");
+    assert_int_equal(p.dirs[1].mode, 0700);
+    assert_int_equal(p.dirs[1].mtime_s, 2);
+    assert_int_equal(p.dirs[1].mtime_ns, 3);
+    plan_release(&p);
+    check_golden(&in, "merged");
+}
+
 static void test_golden_host_root(void **state)
 {
     struct plan_input in = case_host_root();
@@ -257,6 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden_complete_image),
         cmocka_unit_test(test_golden_opened_image),
+        cmocka_unit_test(test_golden_merged_image),
         cmocka_unit_test(test_golden_host_root),
         cmocka_unit_test(test_golden_native),
         cmocka_unit_test(test_root_cannot_write_to_sysctl),

@@ -75,7 +75,7 @@ static void test_a_bind_needs_a_source(void **state)
 
 static void test_names_differ(void **state)
 {
-    for (int i = PLAN_MOUNT_BIND_RO; i <= PLAN_MOUNT_REMOUNT_RO; i++) {
+    for (int i = PLAN_MOUNT_BIND_RO; i <= PLAN_MOUNT_OVERLAY; i++) {
         assert_string_not_equal(plan_mount_kind_name((enum plan_mount_kind)i),
                                 "unknown");
         for (int j = 0; j < i; j++)

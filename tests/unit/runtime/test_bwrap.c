@@ -111,7 +111,7 @@ static void test_missing_mount_points(void **state)
         {(char[]){"/etc/plain"}, (char[]){"/etc/plain"}},
         {(char[]){"/bin/in"}, (char[]){"/bin/in"}},
     };
-    struct rootview view = {dirs, 3, dests, 4};
+    struct rootview view = {.dirs = dirs, .n_dirs = 3, .dests = dests, .n_dests = 4};
     char out[128];
     struct plan_bind binds[] = {
         {PLAN_MOUNT_BIND_RW, PLAN_ROLE_OUT, out, "/deep/er/out"},
@@ -166,7 +166,7 @@ static void test_an_image_without_shell_or_files(void **state)
     static char empty[128], tool[160];
     struct rootview_dir dir = {(char[]){"/"}, NULL, 0};
     struct rootview_dest dest = {(char[]){"/busybox"}, (char[]){"/busybox"}};
-    struct rootview view = {&dir, 1, &dest, 1};
+    struct rootview view = {.dirs = &dir, .n_dirs = 1, .dests = &dest, .n_dests = 1};
     struct plan_bind bind = {PLAN_MOUNT_BIND_RO, PLAN_ROLE_USER, tool, "/busybox"};
     struct launch l = launch_of("bwrap", 0, argv);
 

@@ -44,6 +44,14 @@ static void test_golden_complete_image(void **state)
     check_golden(&in, "complete.args");
 }
 
+/* As bwrap 0.11 would do it: for people. */
+static void test_golden_merged_image(void **state)
+{
+    struct plan_input in = case_merged();
+
+    check_golden(&in, "merged.args");
+}
+
 static void test_golden_opened_image(void **state)
 {
     struct plan_input in = case_opened();
@@ -83,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden_complete_image),
         cmocka_unit_test(test_golden_opened_image),
+        cmocka_unit_test(test_golden_merged_image),
         cmocka_unit_test(test_golden_host_root),
         cmocka_unit_test(test_too_many_mounts),
     };
