@@ -232,11 +232,14 @@ static int swap_command(spank_t sp, struct error *err)
     char fds[COURIER_TEXT], path[64];
     const char *join;
     char **argv = NULL, **env = NULL;
+    bool multiprog;
     int argc = 0;
 
     if (spank_get_item(sp, S_JOB_ARGV, &argc, &argv) != ESPANK_SUCCESS || argc < 1 ||
         spank_get_item(sp, S_JOB_ENV, &env) != ESPANK_SUCCESS || !env)
         return error_fail(err, "Slurm does not tell the task's command");
+    /* now: spank_setenv may move the environment away from here */
+    multiprog = strv_env_get(env, STEP_MULTIPROG_VARIABLE) != NULL;
     if (courier_pass(&step.courier, fds, err) < 0 || join_path(path, &join, err) < 0)
         return -1;
     if (spank_setenv(sp, STEP_FDS_VARIABLE, fds, 1) != ESPANK_SUCCESS)
@@ -244,7 +247,7 @@ static int swap_command(spank_t sp, struct error *err)
                           STEP_FDS_VARIABLE);
     if (plugin_number(sp, S_JOB_STEPID, 0) == STEP_BATCH)
         return mark_script(sp, argv, join, err);
-    if (strv_env_get(env, STEP_MULTIPROG_VARIABLE))
+    if (multiprog)
         return 0; /* the file has it, at srun's path */
     argv[0] = plugin_slurm_copy(join);
     return argv[0] ? 0 : error_oom(err);
