@@ -1,0 +1,268 @@
+#!/usr/bin/env bats
+# Steps in sandboxes on a real Slurm: what tasks share, how they end, what a cold start
+# does, and that nothing is left whatever dies at whatever moment.
+# shellcheck disable=SC2154 # status: of step
+
+load helpers
+
+setup_file() {
+    plugin_start --nodes 2
+    "$SOURCE/tests/make_images.py" "$SHARED/images"
+    mkdir -p "$SHARED/ranks/bin"
+    cp "$(command -v busybox)" "$SHARED/ranks/bin/"
+    ln -s busybox "$SHARED/ranks/bin/sh"
+    gcc -O1 -static -o "$SHARED/ranks/bin/ranks" "$BATS_TEST_DIRNAME/ranks.c"
+    IMAGE=$SHARED/images/docker.tar
+    export IMAGE
+}
+
+teardown_file() {
+    sandbox_stop
+}
+
+setup() {
+    cd "$SHARED" || return
+    OUT=$BATS_TEST_TMPDIR/out ERR=$BATS_TEST_TMPDIR/err
+    JOB=repx-$BATS_TEST_NUMBER
+}
+
+# programs: the processes of what the plugin has started, on either node.
+programs() {
+    local exe
+    for exe in /proc/[0-9]*/exe; do
+        [[ $(readlink "$exe" 2>/dev/null) != "$PLUGIN/${1:-}"* ]] || printf '%s\n' "${exe//[!0-9]/}"
+    done
+}
+
+no_programs() {
+    [[ -z $(programs) ]]
+}
+
+# Whatever a test did: no process of ours, no drained node.
+teardown() {
+    local states
+    scancel --name "$JOB"
+    await 20 no_programs
+    states=$(sinfo -h -N -o %T | sort -u)
+    [[ $states != *dr* && $states != *down* ]] || {
+        sinfo -R
+        return 1
+    }
+}
+
+# step SRUN-ARGUMENT...: as the user; sets status, out and err.
+step() {
+    status=0
+    as_user srun -J "$JOB" --repx-image="$IMAGE" "$@" </dev/null >"$OUT" 2>"$ERR" || status=$?
+    out=$(<"$OUT") err=$(<"$ERR")
+}
+
+show() {
+    printf '%s\n' "$@" "status: $status" "stdout: $out" "stderr: $err"
+    return 1
+}
+
+ends() {
+    [[ $status -eq $1 ]] || show "expected exit code $1"
+}
+
+@test "one sandbox for each node and step" {
+    local namespaces
+    step -N2 -n6 sh -c 'echo $SLURM_NODEID $(readlink /proc/self/ns/mnt)'
+    ends 0
+    namespaces=$(sort -u <<<"$out")
+    [[ $(wc -l <<<"$out") -eq 6 && $(wc -l <<<"$namespaces") -eq 2 &&
+        $(cut -d' ' -f2 <<<"$namespaces" | sort -u | wc -l) -eq 2 ]] || show "not two sandboxes"
+    [[ $namespaces != *$(readlink /proc/self/ns/mnt)* ]] || show "the host's"
+    step -n1 sh -c 'readlink /proc/self/ns/mnt'
+    [[ $namespaces != *"$out"* ]] || show "another step's"
+}
+
+@test "tasks share /dev/shm and read each other's memory" {
+    IMAGE=$SHARED/ranks step -N1 -n2 ranks
+    ends 0
+    [[ $(sort <<<"$out") == "rank 0 read 101"$'\n'"rank 1 read 100" ]] || show "not shared"
+}
+
+@test "exit codes and signals are the tasks' own" {
+    local code
+    for code in 0 1 2 77 125 126 127 255; do
+        step -n1 sh -c "exit $code"
+        ends "$code"
+    done
+    step -N2 -n2 sh -c 'exit $((3 + SLURM_PROCID))'
+    ends 4
+    step -n1 sh -c 'kill -9 $$'
+    ends 137
+    step -n1 sh -c 'kill -11 $$'
+    ends 139
+    step -n1 /data/keep
+    ends 126
+    step -n1 no-such-command
+    ends 127
+    [[ $err == *"repx: n"*"'no-such-command' is not there"* ]] || show "no sentence"
+}
+
+@test "input, output, labels, several programs, a terminal" {
+    status=0
+    echo a line | as_user srun -J "$JOB" --repx-image="$IMAGE" -n2 -N1 sh -c 'read x; echo "$x"; echo e >&2' \
+        >"$OUT" 2>"$ERR" || status=$?
+    out=$(<"$OUT") err=$(<"$ERR")
+    [[ $out == "a line"$'\n'"a line" && $err == "e"$'\n'"e" ]] || show "input or output"
+    step -n2 -l sh -c 'echo $SLURM_PROCID'
+    [[ $(sort <<<"$out") == "0: 0"$'\n'"1: 1" ]] || show "labels"
+    printf '0 cat /data/keep\n1 cat /no/such/file\n' >"$SHARED/programs"
+    step -n2 --multi-prog "$SHARED/programs"
+    ends 1
+    [[ $(wc -l <<<"$out") -eq 1 && $err == *"/no/such/file"* ]] || show "several programs"
+    run as_user script -qec "srun -J $JOB --repx-image=$SHARED/ranks --pty busybox sh -c 'busybox tty; test -t 0 && echo yes'" /dev/null
+    [[ $output == */dev/pts/*yes* ]] || { echo "$output"; return 1; }
+}
+
+@test "many tasks of one node, more than it has processors" {
+    step -N1 -n128 --overcommit sh -c 'echo $SLURM_PROCID $(readlink /proc/self/ns/mnt)'
+    ends 0
+    [[ $(cut -d' ' -f1 <<<"$out" | sort -nu | wc -l) -eq 128 &&
+        $(cut -d' ' -f2 <<<"$out" | sort -u | wc -l) -eq 1 ]] || show "not 128 tasks in one sandbox"
+}
+
+@test "a cold start of many tasks and steps extracts once a node" {
+    local i
+    step -N2 -n32 --overcommit --repx-verbose --repx-node-local-path="$LOCAL/cold-%u" cat /data/keep
+    ends 0
+    [[ $(wc -l <"$OUT") -eq 32 && $(grep -c 'the image was extracted' "$ERR") -eq 2 ]] ||
+        show "not one extraction a node"
+    as_user salloc -Q -J "$JOB" -N1 -n4 --overcommit sh -c 'for i in 1 2 3 4; do
+        srun --overlap -n2 --repx-image="$0" --repx-verbose \
+            --repx-node-local-path="$1" cat /data/keep & done; wait' \
+        "$IMAGE" "$LOCAL/cold4-%u" >"$OUT" 2>"$ERR"
+    out=$(<"$OUT") err=$(<"$ERR")
+    [[ $(wc -l <"$OUT") -eq 8 && $(grep -c 'the image was there' "$ERR") -eq 3 &&
+        $(grep -c 'the image was extracted' "$ERR") -eq 1 ]] || show "not one extraction for four steps"
+}
+
+@test "steps of a batch job: arrays, in parallel, overlapping" {
+    local id
+    cat >"$SHARED/steps.sh" <<'JOB'
+#!/bin/sh
+test "$(readlink /proc/self/ns/mnt)" = "$HOST_MNT" && echo script on the host
+srun --exclusive -n1 sh -c 'echo a $SLURM_ARRAY_TASK_ID; readlink /proc/self/ns/mnt' &
+srun --exclusive -n1 sh -c 'echo b $SLURM_ARRAY_TASK_ID; readlink /proc/self/ns/mnt' &
+wait
+srun --overlap -n2 sh -c 'cat /data/keep' &
+srun --overlap -n2 sh -c 'exit 9' || echo nine
+wait
+JOB
+    id=$(as_user env HOST_MNT="$(as_user srun -Q -n1 readlink /proc/self/ns/mnt)" sbatch --parsable \
+        -J "$JOB" -n2 -N1 -w n1 --array=0-1 --repx-image="$IMAGE" -o "$SHARED/steps-%a.out" "$SHARED/steps.sh")
+    finish "$id"
+    for i in 0 1; do
+        run grep -cE "script on the host|^[ab] $i$|nine" "$SHARED/steps-$i.out"
+        [[ $output -eq 4 ]] || { cat "$SHARED/steps-$i.out"; return 1; }
+        run grep -c 'mnt:' "$SHARED/steps-$i.out"
+        [[ $output -eq 2 && $(grep mnt: "$SHARED/steps-$i.out" | sort -u | wc -l) -eq 2 ]]
+    done
+}
+
+@test "--kill-on-bad-exit ends the other tasks" {
+    step -N2 -n4 -K sh -c '[ "$SLURM_PROCID" = 3 ] && exit 6; sleep 600'
+    [[ $status -ne 0 ]] || show "succeeded"
+}
+
+@test "two users at once on a node" {
+    local other=$BATS_TEST_TMPDIR/other
+    as_other_user srun -J "$JOB" -w n1 -n2 --repx-image="$IMAGE" sh -c 'id -u; sleep 1' >"$other" &
+    step -w n1 -n2 sh -c 'id -u; sleep 1'
+    wait $!
+    ends 0
+    [[ $(sort -u "$OUT") == "$(id -u repx-sandbox)" && $(sort -u "$other") == "$(id -u "$OTHER_USER")" ]] ||
+        show "$(<"$other")"
+}
+
+@test "a node-local path that cannot be used, and a full one" {
+    step -N2 -n4 --repx-node-local-path=/proc/nowhere cat /data/keep
+    ends 125
+    [[ $(grep -c '^repx: n[12]: .*/proc/nowhere' "$ERR") -eq 2 && -z $out ]] || show "not once a node"
+    mkdir -p "$SHARED/full"
+    mount -t tmpfs -o size=128k,mode=1777 tmpfs "$SHARED/full"
+    step -n1 -w n1 --repx-node-local-path="$SHARED/full/%u" cat /data/keep
+    umount "$SHARED/full"
+    ends 125
+    [[ $err == *"$SHARED/full"* && -z $out ]] || show "no sentence"
+}
+
+@test "the image is in use until the last task has ended" {
+    local cache=("$PLUGIN/repx-launch" cache list --json --node-local-path "$LOCAL/use-%u")
+    in_use() {
+        [[ $(as_user srun -Q -w n1 -n1 --overlap "${cache[@]}" | jq '[.[] | select(.in_use)] | length') -eq $1 ]]
+    }
+    as_user srun -J "$JOB" -w n1 -n1 --repx-image="$IMAGE" --repx-node-local-path="$LOCAL/use-%u" \
+        sleep 600 >/dev/null 2>&1 &
+    await 20 in_use 1
+    await 20 no_programs
+    in_use 1
+    scancel --name "$JOB"
+    wait $! || true
+    await 20 in_use 0
+}
+
+# hold_extraction NAME: nothing can be extracted below $COLD until release.
+hold_extraction() {
+    COLD=$SHARED/cold-$1
+    as_user "$PLUGIN/repx-launch" image prepare "$IMAGE" --node-local-path "$COLD" >/dev/null
+    local lock
+    lock=$(echo "$COLD"/repx/store-v*/locks/rootfs-*.lock)
+    rm -rf "$COLD"/repx/store-v*/{rootfs,layers}/*
+    exec {HELD}<>"$lock"
+    flock -x "$HELD"
+}
+
+release() {
+    exec {HELD}>&-
+}
+
+# cold_step SRUN-ARGUMENT...: in the background, until it says that it waits. Sets SRUN.
+cold_step() {
+    as_user srun -J "$JOB" --repx-image="$IMAGE" --repx-node-local-path="$COLD" "$@" \
+        </dev/null >"$OUT" 2>"$ERR" {HELD}>&- &
+    SRUN=$!
+    await 30 grep -q 'repx: n1: waiting for the extraction of' "$ERR"
+}
+
+# cold_end: of that srun; sets status, out and err.
+cold_end() {
+    status=0
+    wait "$SRUN" || status=$?
+    out=$(<"$OUT") err=$(<"$ERR")
+}
+
+@test "scancel during the extraction" {
+    hold_extraction cancel
+    cold_step -N2 -n4 cat /data/keep
+    scancel --name "$JOB"
+    cold_end
+    await 10 no_programs
+    release
+    [[ $status -ne 0 && -z $out ]] || show "not cancelled"
+    [[ -z $(find "$COLD"/repx/store-v*/{tmp,rootfs,layers} -mindepth 1) ]] || show "left files"
+}
+
+@test "SIGKILL of the task that has the sandbox made: the others get it" {
+    local launcher
+    hold_extraction first-task
+    cold_step -N1 -w n1 -n4 cat /data/keep
+    launcher=$(programs repx-launch)
+    kill -9 "$(ps -o ppid= -p "$launcher" | tr -d ' ')"
+    release
+    cold_end
+    [[ $status -eq 137 && $(wc -l <<<"$out") -eq 3 ]] || show "the others did not run"
+}
+
+@test "SIGKILL of the launcher: a task starts it again" {
+    hold_extraction launcher
+    cold_step -N1 -w n1 -n4 cat /data/keep
+    kill -9 "$(programs repx-launch)"
+    release
+    cold_end
+    [[ $status -eq 0 && $(wc -l <<<"$out") -eq 4 ]] || show "not made again"
+}
