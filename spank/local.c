@@ -70,6 +70,20 @@ static int refuse_components(struct error *err)
                            "repx-launch exec in each");
 }
 
+/* What contradicts the command line may be an option of the job. */
+static int hint_inherited(struct error *err)
+{
+    struct options inherited = {0};
+    struct error ignored = ERROR_INIT;
+
+    if (options_from_env(&inherited, OPTIONS_INHERITED, environ, &ignored) == 0 &&
+        inherited.any)
+        error_hint(err, "the step inherits the job's options; an empty value, or =no "
+                        "for a flag, takes one away");
+    options_release(&inherited);
+    return -1;
+}
+
 static int settle(spank_context_t context, struct error *err)
 {
     if (options_from_env(&plugin.options, OPTIONS_OWN, environ, err) < 0)
@@ -80,7 +94,7 @@ static int settle(spank_context_t context, struct error *err)
     }
     request_release(&plugin.request);
     if (options_request(&plugin.options, &plugin.request, err) < 0)
-        return -1;
+        return hint_inherited(err);
     if (context == S_CTX_LOCAL && plugin.components > 1 &&
         options_in_force(&plugin.options))
         return refuse_components(err);

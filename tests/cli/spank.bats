@@ -294,6 +294,15 @@ waits() {
         prints REPX_MOUNT_HOST_PATHS=yes
     done
     starts 1
+    export SLURM_SPANK__SLURM_SPANK_OPTION_repx_repx_bwrap='(null)'
+    play srun --opt repx-runtime=native -- /bin/echo ran
+    exits 1
+    prints ''
+    says "two runtimes are asked for: native and bwrap" \
+        "inherits the job's options; an empty value, or =no for a flag, takes one away"
+    play srun --opt repx-runtime=native --opt repx-bwrap=no -- /bin/echo ran
+    exits 0
+    prints ran
 }
 
 @test "options without an image become the launcher's variables" {

@@ -207,6 +207,8 @@ INSIDE='[ ! -e /etc/hostname ] && [ ! -e /root ] && echo inside || echo host'
 @test "salloc: the shell stays on the host, its steps inherit; --repx-batch-script" {
     run as_user salloc -Q -n1 --repx-image="$IMAGE" srun -n1 /bin/sh -c "$INSIDE"
     [[ $status -eq 0 && $output == inside ]] || { echo "$output"; return 1; }
+    run as_user salloc -Q -n1 --repx-image="$IMAGE" srun -n1 --repx-image=none /bin/sh -c "$INSIDE"
+    [[ $status -eq 0 && $output == host ]] || { echo "$output"; return 1; }
     run bash -c "echo '$INSIDE' | '$SCRIPTS/slurm-sandbox' exec --dir '$SANDBOX' -- \
         env SHELL=/bin/sh salloc -Q -n1 --repx-image='$IMAGE' 2>/dev/null"
     [[ $output == *host* ]] || { echo "$output"; return 1; }
