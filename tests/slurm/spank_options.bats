@@ -158,7 +158,8 @@ INSIDE='[ ! -e /etc/hostname ] && [ ! -e /root ] && echo inside || echo host'
 @test "--multi-prog: every program is inside" {
     printf '%s\n' '# comment' "0 /bin/sh -c '$INSIDE'" "1-2 /bin/sh -c '$INSIDE; echo \$*' \\" ' %t %o' \
         "* /bin/sh -c 'exit 3'" >"$O.conf"
-    step -N1 -n3 -l --repx-image="$IMAGE" --multi-prog "$O.conf"
+    # a variable from outside is no command of theirs
+    SLURM_REPX_STEP_COMMAND=/bin/false step -N1 -n3 -l --repx-image="$IMAGE" --multi-prog "$O.conf"
     ends 0
     [[ $(sort <<<"$out") == $'0: inside\n1: 1 0\n1: inside\n2: 2 1\n2: inside' ]] || show
     step -N1 -n4 --repx-image="$IMAGE" --multi-prog "$O.conf"
