@@ -183,8 +183,10 @@ static int mark(spank_t sp, struct error *err)
     char **argv = NULL;
     int argc = 0;
 
-    /* A variable from outside must not pass for our mark. */
-    if (unsetenv(STEP_COMMAND_VARIABLE) < 0 || unsetenv(STEP_MULTIPROG_VARIABLE) < 0)
+    /* A variable from outside must not pass for our mark. Empty rather than unset: srun
+     * has copied the environment already, and only adds to that. */
+    if (setenv(STEP_COMMAND_VARIABLE, "", 1) < 0 ||
+        setenv(STEP_MULTIPROG_VARIABLE, "", 1) < 0)
         return error_oom(err);
     if (spank_get_item(sp, S_JOB_ARGV, &argc, &argv) != ESPANK_SUCCESS || argc < 1)
         return error_fail(err, "Slurm does not tell the step's command");

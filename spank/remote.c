@@ -63,14 +63,21 @@ static char *node_name(void)
     return strdup(host);
 }
 
+static const char *value_of(char *const *env, const char *name)
+{
+    const char *value = strv_env_get(env, name);
+
+    return value && *value ? value : NULL;
+}
+
 /* The tasks of a normal step execute what srun sent; had its plugin not put the join
  * program there, they would run outside of the sandbox. */
 static int check_mark(int argc, char *const *argv, char *const *env, struct error *err)
 {
-    const char *multiprog = strv_env_get(env, STEP_MULTIPROG_VARIABLE);
+    const char *multiprog = value_of(env, STEP_MULTIPROG_VARIABLE);
     const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;
 
-    if (strv_env_get(env, STEP_COMMAND_VARIABLE) && name &&
+    if (value_of(env, STEP_COMMAND_VARIABLE) && name &&
         strcmp(name + 1, STEP_JOIN_NAME) == 0)
         return 0;
     if (multiprog && argc > 1 && strstr(argv[1], multiprog))
@@ -214,17 +221,19 @@ static int mark_script(spank_t sp, char **argv, const char *join, struct error *
     const char *word[] = {join, NULL};
     void *symbol = dlsym(RTLD_DEFAULT, "spank_prepend_task_argv");
 
-    if (symbol) {
-        memcpy(&prepend, &symbol, sizeof(prepend));
-        if (prepend(sp, 1, word) != ESPANK_SUCCESS)
-            return error_fail(err, "Slurm does not take repx-step-join as the command");
-        return 0;
-    }
-    if (spank_setenv(sp, STEP_COMMAND_VARIABLE, argv[0], 1) != ESPANK_SUCCESS)
+    /* In front of the command, the variable has to be empty. */
+    if (spank_setenv(sp, STEP_COMMAND_VARIABLE, symbol ? "" : argv[0], 1) !=
+        ESPANK_SUCCESS)
         return error_fail(err, "Slurm does not take the variable %s",
                           STEP_COMMAND_VARIABLE);
-    argv[0] = plugin_slurm_copy(join);
-    return argv[0] ? 0 : error_oom(err);
+    if (!symbol) {
+        argv[0] = plugin_slurm_copy(join);
+        return argv[0] ? 0 : error_oom(err);
+    }
+    memcpy(&prepend, &symbol, sizeof(prepend));
+    if (prepend(sp, 1, word) != ESPANK_SUCCESS)
+        return error_fail(err, "Slurm does not take %s as the command", STEP_JOIN_NAME);
+    return 0;
 }
 
 static int swap_command(spank_t sp, struct error *err)
@@ -239,7 +248,7 @@ static int swap_command(spank_t sp, struct error *err)
         spank_get_item(sp, S_JOB_ENV, &env) != ESPANK_SUCCESS || !env)
         return error_fail(err, "Slurm does not tell the task's command");
     /* now: spank_setenv may move the environment away from here */
-    multiprog = strv_env_get(env, STEP_MULTIPROG_VARIABLE) != NULL;
+    multiprog = value_of(env, STEP_MULTIPROG_VARIABLE) != NULL;
     if (courier_pass(&step.courier, fds, err) < 0 || join_path(path, &join, err) < 0)
         return -1;
     if (spank_setenv(sp, STEP_FDS_VARIABLE, fds, 1) != ESPANK_SUCCESS)

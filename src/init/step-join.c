@@ -79,7 +79,7 @@ static int read_task(struct join *j, char **argv, struct error *err)
     if (read_descriptors(j, fds, err) < 0)
         return -1;
     j->argv = argv;
-    if (command) {
+    if (command && *command) {
         argv[0] = strdup(command);
         if (!argv[0])
             return error_oom(err);

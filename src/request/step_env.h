@@ -2,7 +2,7 @@
  * program takes all of them out of the task's environment.
  *
  * Those that srun has to carry to the nodes begin with SLURM_: it keeps such variables
- * also under --export=NONE.
+ * also under --export=NONE. An empty one counts as none.
  */
 #ifndef REPX_REQUEST_STEP_ENV_H
 #define REPX_REQUEST_STEP_ENV_H

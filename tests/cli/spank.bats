@@ -342,6 +342,8 @@ waits() {
 
 @test "--repx-batch-script by Slurm's own call, where it has one" {
     export _SLURM_SPANK_OPTION_repx_repx_image=X FAKE_STEP=sandbox
+    # a variable from outside is no command
+    export SLURM_REPX_STEP_COMMAND=/bin/false
     _SLURM_SPANK_OPTION_repx_repx_batch_script=yes HOST_PROGRAM=$HOST-2311 \
         play stepd --step fffffffb -- /bin/sh -c 'ls /mnt; echo "$0 $1"' a b
     exits 0
