@@ -123,8 +123,11 @@ await() {
     done
 }
 
+# A squeue that got no answer, as on a machine under load, says nothing about the job.
 job_ended() {
-    [[ -z $(squeue -h -j "$1" 2>/dev/null) ]]
+    local listed
+    listed=$(squeue -h -j "$1" 2>&1) || [[ $listed == *"Invalid job id"* ]] || return 1
+    [[ -z $listed || $listed == *"Invalid job id"* ]]
 }
 
 # finish ID [SECONDS]: waits for a job (with all its array tasks) to end.

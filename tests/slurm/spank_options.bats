@@ -174,7 +174,7 @@ INSIDE='[ ! -e /etc/hostname ] && [ ! -e /root ] && echo inside || echo host'
         "$PLUGIN/repx-launch exec -- /bin/sh -c '$INSIDE'"
     batch --repx-image="$IMAGE"
     job_ends COMPLETED 0:0
-    [[ $(grep -v /nosuch <<<"$out" | grep -v 'exit code') == \
+    [[ $(grep -v -e /nosuch -e ^srun: <<<"$out") == \
         "$(printf '%s\n' host "REPX_IMAGE=$IMAGE" inside host host 125 inside)" ]] || { echo "$out"; return 1; }
     grep -q 'repx: n[12]: .*/nosuch' <<<"$out"
     sed -i "2i #SBATCH --repx-image=$IMAGE" "$O.sh"
