@@ -164,6 +164,7 @@ int main(int argc, char **argv)
 
     CHECK(argc == 2 && strcmp(argv[1], "step") == 0);
     CHECK(how);
+    CHECK(getsid(0) == getpid());
     CHECK(!getenv("REPX_STEP_FDS") && !getenv("SLURM_REPX_STEP_COMMAND"));
     read_state(&h);
     first = log_start(&h);
