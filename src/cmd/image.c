@@ -136,6 +136,9 @@ static int inspect_main(const struct request *req, char *const *env, int *exit_c
     struct session s = {0};
     int r = open_argument(&s, &img, req, env, session_open_store, err);
 
+    if (r == 0)
+        r = image_look_at_layers(&img, err);
+
     if (r == 0 && req->json)
         r = inspect_json(&img, &out, err);
     else if (r == 0)

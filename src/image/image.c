@@ -13,6 +13,7 @@
 #include "image/refs.h"
 #include "image/source.h"
 #include "image/store.h"
+#include "image/store_private.h"
 #include "image/tarstream.h"
 #include "sys/pathfd.h"
 
@@ -77,6 +78,45 @@ static const char *find_selector(const char *reference)
     colon = strrchr(reference, ':');
     return colon && colon != reference && colon[1] && !strchr(colon, '/') ? colon
                                                                           : NULL;
+}
+
+int image_look_at_layer(struct image_layer *l, size_t index, struct source *src,
+                        struct error *err)
+{
+    struct source_stat st;
+    int rc = source_stat(src, l->path, &st, err);
+
+    if (rc < 0)
+        return error_context(err, "layer %zu", index);
+    if (rc == 1)
+        return error_fail(err,
+                          "layer %zu, \"%.200s\", is missing; the image is incomplete, "
+                          "copy it again",
+                          index, l->path);
+    if (l->has_blob && l->size != st.size)
+        return error_fail(
+            err,
+            "layer %zu, \"%s\", has %llu bytes and not the number that the "
+            "manifest says; the image is damaged, copy it again",
+            index, l->path, (unsigned long long)st.size);
+    l->size = st.size;
+    l->compressed = st.compressed;
+    return 0;
+}
+
+int image_look_at_layers(struct image *img, struct error *err)
+{
+    struct source src;
+    size_t i;
+
+    if (!img->unseen)
+        return 0;
+    source_dir_init(&src, img->fd);
+    for (i = 0; i < img->n_layers; i++)
+        if (image_look_at_layer(&img->layers[i], i + 1, &src, err) < 0)
+            return -1;
+    img->unseen = false;
+    return 0;
 }
 
 /* Opens the path, which may itself contain a colon: the whole reference goes first. */
@@ -151,12 +191,14 @@ static int check_rootfs_dir(struct image *img, const char *selector, struct erro
     return 0;
 }
 
-static int open_dir(struct image *img, const char *selector, struct error *err)
+static int open_dir(struct image *img, const char *selector, bool lazy,
+                    struct error *err)
 {
     struct source src;
     int rc;
 
     source_dir_init(&src, img->fd);
+    src.lazy = lazy;
     img->kind = IMAGE_DOCKER_DIR;
     rc = manifest_docker_load(img, &src, selector, err);
     if (rc == 1) {
@@ -166,6 +208,19 @@ static int open_dir(struct image *img, const char *selector, struct error *err)
     if (rc == 1)
         return check_rootfs_dir(img, selector, err);
     return rc < 0 ? -1 : chain_id(img, err);
+}
+
+/* The layers are looked at when they will be needed: what is wrong with them is said
+ * before anything is done. */
+static int open_known_dir(struct image *img, const char *selector, struct store *store,
+                          struct error *err)
+{
+    if (open_dir(img, selector, store != NULL, err) < 0)
+        return -1;
+    if (!img->unseen || store_has(store, &img->id) ||
+        (store->site && store_has(store->site, &img->id)))
+        return 0;
+    return image_look_at_layers(img, err);
 }
 
 /* A tar of a tree is one layer whose digest nobody declares. */
@@ -253,7 +308,7 @@ int image_open_cached(struct image *img, const char *reference, struct store *st
     if (rc == 0 && fstat(img->fd, &st) < 0)
         rc = error_sys(err, errno, "cannot stat");
     if (rc == 0 && S_ISDIR(st.st_mode))
-        rc = open_dir(img, selector, err);
+        rc = open_known_dir(img, selector, store, err);
     else if (rc == 0 && S_ISREG(st.st_mode))
         rc = open_file(img, store, &st, selector, err);
     else if (rc == 0)

@@ -36,7 +36,7 @@ struct image_layer {
     struct digest blob; /* of the bytes as stored; not set when undeclared (docker) */
     bool has_blob;
     char *path;      /* file name inside the image directory or archive */
-    uint64_t size;   /* bytes as stored */
+    uint64_t size;   /* bytes as stored; unseen: what the manifest says, else 0 */
     bool compressed; /* as stored, so that its extracted size can only be estimated */
 };
 
@@ -55,6 +55,7 @@ struct image {
     char *architecture, *os;    /* from the config, NULL unknown */
     struct image_layer *layers; /* bottom first */
     size_t n_layers;
+    bool unseen;     /* the layers' files were not looked at (image_look_at_layers) */
     struct strv env; /* the config's Env */
     struct strv entrypoint, cmd;
     char *workdir; /* NULL none */
@@ -70,9 +71,13 @@ struct image {
  * one for this architecture, and a docker archive its first, as RepX does. */
 int image_open(struct image *img, const char *reference, struct error *err);
 /* The same with a store (may be NULL), which remembers what an archive turned out to
- * be, so that it is read only once. */
+ * be, so that it is read only once. The layers of a directory are not looked at when
+ * the store has the image. */
 int image_open_cached(struct image *img, const char *reference, struct store *store,
                       struct error *err);
+/* Makes sure that the layers' files are there, with the declared sizes, and fills size
+ * and compressed. image_prepare does it when it has to extract. */
+int image_look_at_layers(struct image *img, struct error *err);
 void image_release(struct image *img);
 
 /* The image file or directory that a lab or a base_path has under this name, searched

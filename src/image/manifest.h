@@ -29,6 +29,10 @@ int image_config_parse(struct image *img, const char *text, size_t len,
 /* Appends an empty layer; NULL with err. */
 struct image_layer *image_add_layer(struct image *img, const char *path,
                                     struct error *err);
+/* Looks at the layer's file; the image declares its blob's size (l->size) or no blob.
+ */
+int image_look_at_layer(struct image_layer *l, size_t index, struct source *src,
+                        struct error *err);
 
 /* Takes out what a manifest or a memory of one has filled in: layers, config, id. */
 void image_clear_content(struct image *img);

@@ -98,9 +98,7 @@ static int add_layer(struct image *img, struct source *src, const char *raw,
                      struct error *err)
 {
     struct image_layer *layer;
-    struct source_stat st;
     char name[PATH_MAX];
-    int rc;
 
     if (tarstream_plain_name(raw, name, err) < 0)
         return error_context(err, "layer \"%.200s\"", raw);
@@ -109,20 +107,11 @@ static int add_layer(struct image *img, struct source *src, const char *raw,
                           "the manifest names a layer \"%.200s\", which is not a "
                           "file inside the image",
                           raw);
-    rc = source_stat(src, name, &st, err);
-    if (rc < 0)
-        return error_context(err, "layer %zu", img->n_layers + 1);
-    if (rc == 1)
-        return error_fail(err,
-                          "layer %zu, \"%.200s\", is missing; the image is incomplete, "
-                          "copy it again",
-                          img->n_layers + 1, raw);
     layer = image_add_layer(img, name, err);
     if (!layer)
         return -1;
-    layer->size = st.size;
-    layer->compressed = st.compressed;
-    return 0;
+    img->unseen = src->lazy;
+    return src->lazy ? 0 : image_look_at_layer(layer, img->n_layers, src, err);
 }
 
 int manifest_docker_load(struct image *img, struct source *src, const char *selector,

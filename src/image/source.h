@@ -46,7 +46,8 @@ struct source_member;
 
 struct source {
     const struct source_ops *ops;
-    int fd; /* borrowed */
+    int fd;    /* borrowed */
+    bool lazy; /* a manifest is read without a look at the layers it names */
     /* archives: what source_archive_index found */
     struct source_member *members;
     size_t n_members, cap_members;

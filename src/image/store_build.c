@@ -79,7 +79,8 @@ static int ensure_layers(struct build *b, struct error *err)
     struct store_work *w = b->w;
     size_t i;
 
-    if (store_layer_missing(w, &w->total, &w->needed, err) < 0)
+    if (image_look_at_layers(w->image, err) < 0 ||
+        store_layer_missing(w, &w->total, &w->needed, err) < 0)
         return -1;
     if (w->needed > 0 && store_space_make(w->store, w->image, w->needed, err) < 0)
         return -1;

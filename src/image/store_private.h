@@ -73,6 +73,8 @@ int store_record_write_layer(int dirfd, const struct digest *id, const char *ima
 /* 0: complete and to be trusted; 1: absent, incomplete or lost in a crash; -1. */
 int store_record_check_layer(struct store *s, const struct digest *id,
                              struct store_layer_record *r, struct error *err);
+/* Is there an entry for the root filesystem? A quick look, not a promise. */
+bool store_has(struct store *s, const struct digest *id);
 /* Does the record of a root filesystem name the layer? 1, 0, -1. */
 int store_record_names_layer(struct store *s, const char *hex, struct error *err);
 /* The same without the question whether it survived a crash; dirfd: of the layer. */

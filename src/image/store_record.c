@@ -1,5 +1,6 @@
 /* record.json: what makes a directory of the store an entry. */
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -132,6 +133,14 @@ int store_record_check_layer(struct store *s, const struct digest *id,
         return 0;
     rc = store_record_names_layer(s, id->hex, err);
     return rc < 0 ? -1 : !rc;
+}
+
+bool store_has(struct store *s, const struct digest *id)
+{
+    char name[DIGEST_HEX_LEN + sizeof("/" STORE_RECORD)];
+
+    snprintf(name, sizeof(name), "%s/" STORE_RECORD, id->hex);
+    return id->hex[0] && faccessat(s->rootfs_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int store_record_names_layer(struct store *s, const char *hex, struct error *err)

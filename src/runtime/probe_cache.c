@@ -49,6 +49,21 @@ static bool build_key(const struct runtime_tools *tools, struct buf *key)
            !key->failed;
 }
 
+/* The last directory that was found to be trusted: a launch asks for several answers,
+ * and each walk from the root is 20 system calls. */
+static struct {
+    char *state_dir;
+    int fd;
+} known = {NULL, -1};
+
+static void remember_dir(const char *state_dir, int fd)
+{
+    free(known.state_dir);
+    cleanup_closep(&known.fd);
+    known.state_dir = strdup(state_dir);
+    known.fd = known.state_dir ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+}
+
 /* The directory of the answers, -1 when there is none to be trusted. */
 static int open_dir(const struct runtime_tools *tools)
 {
@@ -58,12 +73,16 @@ static int open_dir(const struct runtime_tools *tools)
 
     if (!tools->state_dir)
         return -1;
+    if (known.fd >= 0 && strcmp(known.state_dir, tools->state_dir) == 0)
+        return fcntl(known.fd, F_DUPFD_CLOEXEC, 3);
     path = str_printf("%s/probes", tools->state_dir);
     if (!path)
         return -1;
     fd = trust_private_dir(path, &err);
     if (fd < 0)
         log_debug("no probe answers are kept: %s", err.text);
+    else
+        remember_dir(tools->state_dir, fd);
     return fd;
 }
 

@@ -188,9 +188,15 @@ char *pathfd_absolute(const char *path, struct error *err)
 static int make_and_enter(int fd, const char *name, mode_t mode, const char *path,
                           struct error *err)
 {
-    int made = mkdirat(fd, name, mode), saved = errno, next;
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int next = openat(fd, name, flags), made = 0, saved = 0;
 
-    next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    /* mostly it is there, and mkdir takes the directory's lock to say so */
+    if (next < 0 && errno == ENOENT) {
+        made = mkdirat(fd, name, mode);
+        saved = errno;
+        next = openat(fd, name, flags);
+    }
     if (next >= 0)
         return next;
     if (made < 0 && saved != EEXIST)
