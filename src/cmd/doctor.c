@@ -35,7 +35,7 @@ static void add_row(struct report *r, enum verdict v, const char *check,
     json_object_set_new(o, "result", json_string(names[v]));
     json_object_set_new(o, "text", json_string(buf_str(&printable)));
     json_array_append_new(r->rows, o);
-    buf_addf(&r->text, "%-4s  %-10s  %s\n", names[v], check, buf_str(&printable));
+    buf_addf(&r->text, "%-4s  %-13s  %s\n", names[v], check, buf_str(&printable));
     r->failed |= v == VERDICT_FAIL;
 }
 
@@ -97,6 +97,11 @@ static void check_staging(struct report *r, struct session *s)
             "staging", text ? text : "");
 }
 
+static void add_finding(void *arg, const char *check, bool good, const char *text)
+{
+    add_row(arg, good ? VERDICT_OK : VERDICT_NOTE, check, text);
+}
+
 static void check_runtimes(struct report *r, struct session *s)
 {
     const struct runtime_backend *const *all;
@@ -104,8 +109,11 @@ static void check_runtimes(struct report *r, struct session *s)
     size_t n, usable = 0;
 
     all = runtime_all(&n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         usable += check_runtime(r, s, all[i]);
+        if (all[i]->diagnose)
+            all[i]->diagnose(&s->tools, add_finding, r);
+    }
     if (strv_contains(&s->settled.runtimes, "bwrap"))
         check_staging(r, s);
     for (size_t i = 0; i < s->settled.runtimes.count; i++)

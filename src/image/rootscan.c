@@ -126,6 +126,10 @@ static int scan_want(const struct roottree *tree, const struct rootscan_want *wa
     size_t i;
     int rc;
 
+    if (strcmp(want->dest, "/") == 0) {
+        open_dir(opened, "/");
+        return 0;
+    }
     rc = dest_below(v, want->dest, fixed_points, array_size(fixed_points), &below, err);
     if (rc < 0)
         return -1;

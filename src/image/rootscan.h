@@ -12,7 +12,7 @@
 struct buf;
 struct error;
 
-/* One wanted mount point. */
+/* One wanted mount point. "/" is none, but wants the root directory opened. */
 struct rootscan_want {
     const char *dest;
     int is_file; /* the mount point must be a file (a file or data is mounted) */

@@ -20,16 +20,19 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "init/channel.h"
 #include "init/exec_command.h"
 #include "runtime/init_protocol.h"
 
 struct job {
     int status_fd;
+    bool channel; /* status_fd is a connection, there is no parent to die with */
     bool terminal;
     const char *cwd;
     char **argv;
@@ -65,39 +68,6 @@ static bool parse_fd(const char *s, int *fd)
         return false;
     *fd = (int)v;
     return true;
-}
-
-/* The environment block, as a vector that points into it. Never freed: it is exec's. */
-static char **read_env(int fd)
-{
-    struct stat st;
-    size_t len, done = 0, n = 0;
-    char *block, **env;
-
-    if (fstat(fd, &st) < 0)
-        return NULL;
-    len = (size_t)st.st_size;
-    block = malloc(len + 1);
-    if (!block)
-        return NULL;
-    while (done < len) {
-        ssize_t r = pread(fd, block + done, len - done, (off_t)done);
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r <= 0)
-            return NULL;
-        done += (size_t)r;
-    }
-    block[len] = '\0';
-    for (size_t i = 0; i < len; i++)
-        n += block[i] == '\0';
-    env = calloc(n + 1, sizeof(*env));
-    if (!env)
-        return NULL;
-    for (size_t i = 0, k = 0; k < n; i += strlen(block + i) + 1)
-        env[k++] = block + i;
-    return env;
 }
 
 #if defined(__x86_64__)
@@ -161,14 +131,21 @@ static struct exec_failure become_command(const struct job *j)
     return exec_command(j->argv, j->env);
 }
 
-/* bwrap ties its child's life to its own late: when the launcher is killed before that,
- * bwrap dies and nobody would end us. The kernel closes the launcher's end of the pipe
- * before it lets bwrap die, so whoever finds it open here is told of the death. */
+/* The kernel closes a dead launcher's end before anything else of it ends. */
 static bool launcher_lives(const struct job *j)
 {
     struct pollfd p = {.fd = j->status_fd, .events = 0};
 
-    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && poll(&p, 1, 0) == 0;
+    return poll(&p, 1, 0) == 0;
+}
+
+/* bwrap ties its child's life to its own late: when the launcher is killed before that,
+ * bwrap dies and nobody would end us; whoever finds the pipe open here is told of the
+ * death. An engine's container has a parent that comes and goes: there only the
+ * connection counts, here and in run(). */
+static bool tie_to_launcher(const struct job *j)
+{
+    return (j->channel || prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) && launcher_lives(j);
 }
 
 /* 0 when the command was executed, else the exit code of init. */
@@ -232,22 +209,37 @@ static bool reap(const struct job *j, int *status)
     return ended;
 }
 
-static int run(const struct job *j, const sigset_t *all)
+/* Passes one signal on when it is meant for the command. */
+static void forward(const struct job *j, const struct signalfd_siginfo *info)
 {
+    int wanted = info->ssi_int;
+    bool alone = j->terminal || init_signal_is_private(wanted);
+
+    if (info->ssi_code == SI_QUEUE)
+        kill(alone ? j->pid : -j->pid, wanted);
+}
+
+static int run(const struct job *j, int signal_fd)
+{
+    struct pollfd p[2] = {{.fd = signal_fd, .events = POLLIN},
+                          {.fd = j->status_fd, .events = 0}};
     int status = 0;
 
     for (;;) {
-        siginfo_t info;
-        int sig = sigwaitinfo(all, &info);
+        struct signalfd_siginfo info;
 
-        if (sig == SIGCHLD) {
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            return 1;
+        /* nobody is left to run for; all that runs here dies with us */
+        if (p[1].revents)
+            return 125;
+        if (read(signal_fd, &info, sizeof(info)) != sizeof(info))
+            continue;
+        if ((int)info.ssi_signo == SIGCHLD) {
             if (reap(j, &status))
                 break;
-        } else if (sig == INIT_FORWARD_SIGNAL && info.si_code == SI_QUEUE) {
-            int wanted = info.si_value.sival_int;
-            bool alone = j->terminal || init_signal_is_private(wanted);
-
-            kill(alone ? j->pid : -j->pid, wanted);
+        } else if ((int)info.ssi_signo == INIT_FORWARD_SIGNAL) {
+            forward(j, &info);
         }
     }
     tell_exit(j, status);
@@ -269,11 +261,54 @@ static int hold(const char *status_fd)
     return 0;
 }
 
+/* Everything else that was inherited is gone before the command exists. */
+static int close_others(const struct job *j)
+{
+    if (fcntl(j->status_fd, F_SETFD, FD_CLOEXEC) < 0 ||
+        (j->status_fd > 3 &&
+         syscall(SYS_close_range, 3U, (unsigned)j->status_fd - 1, 0U) < 0) ||
+        syscall(SYS_close_range, (unsigned)j->status_fd + 1, ~0U, 0U) < 0)
+        return -1;
+    return 0;
+}
+
+/* MODE CWD ARGV... */
+static void take_words(struct job *j, char **words)
+{
+    j->terminal = strcmp(words[0], INIT_MODE_TERMINAL) == 0;
+    j->cwd = words[1];
+    j->argv = words + 2;
+}
+
+/* The orders, from the command line or over a channel. 0, or the exit code of init. */
+static int take_orders(struct job *j, int argc, char **argv)
+{
+    struct channel c = {.status_fd = -1};
+    size_t n;
+
+    if (argc == 3 && strcmp(argv[1], INIT_CHANNEL_ARG) == 0) {
+        if (channel_open(&c, argv[2]) < 0)
+            return 125;
+        j->channel = true;
+        j->status_fd = c.status_fd;
+        take_words(j, c.words);
+    } else {
+        if (argc <= INIT_ARGS || !parse_fd(argv[1], &j->status_fd) ||
+            !parse_fd(argv[2], &c.env_fd))
+            return 125;
+        take_words(j, argv + 3);
+    }
+    if (!tie_to_launcher(j))
+        return 125;
+    j->env = channel_read_items(c.env_fd, &n);
+    return j->env ? 0 : tell_failure(j, INIT_STAGE_SETUP, errno ? errno : EIO);
+}
+
 int main(int argc, char **argv)
 {
     struct job j = {.status_fd = -1};
     sigset_t all;
-    int env_fd;
+    int r, signal_fd;
 
     if (argc == 2 && strcmp(argv[1], INIT_PROBE_ARG) == 0)
         return 0;
@@ -282,22 +317,13 @@ int main(int argc, char **argv)
     prctl(PR_SET_DUMPABLE, 0);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    if (argc <= INIT_ARGS || !parse_fd(argv[1], &j.status_fd) ||
-        !parse_fd(argv[2], &env_fd))
-        return 125;
-    if (!launcher_lives(&j))
-        return 125;
-    j.terminal = strcmp(argv[3], INIT_MODE_TERMINAL) == 0;
-    j.cwd = argv[4];
-    j.argv = argv + INIT_ARGS;
-    j.env = read_env(env_fd);
-    if (!j.env)
-        return tell_failure(&j, INIT_STAGE_SETUP, errno ? errno : EIO);
-    /* Everything else that was inherited is gone before the command exists. */
-    if (fcntl(j.status_fd, F_SETFD, FD_CLOEXEC) < 0 ||
-        (j.status_fd > 3 &&
-         syscall(SYS_close_range, 3U, (unsigned)j.status_fd - 1, 0U) < 0) ||
-        syscall(SYS_close_range, (unsigned)j.status_fd + 1, ~0U, 0U) < 0)
+    r = take_orders(&j, argc, argv);
+    if (r != 0)
+        return r;
+    if (close_others(&j) < 0)
         return tell_failure(&j, INIT_STAGE_SETUP, errno);
-    return start(&j) ? 1 : run(&j, &all);
+    signal_fd = signalfd(-1, &all, SFD_CLOEXEC);
+    if (signal_fd < 0)
+        return tell_failure(&j, INIT_STAGE_SETUP, errno);
+    return start(&j) ? 1 : run(&j, signal_fd);
 }

@@ -118,7 +118,7 @@ int launch_fetch(struct launch *l, struct session *s, struct error *err)
 
 /* Texts for files that the sandbox gets beside its image. */
 struct system_files {
-    char *passwd, *group, *resolv_conf, *hosts;
+    char *passwd, *group, *resolv_conf, *hosts, *hostname;
 };
 
 static void system_files_release(struct system_files *f)
@@ -127,6 +127,7 @@ static void system_files_release(struct system_files *f)
     free(f->group);
     free(f->resolv_conf);
     free(f->hosts);
+    free(f->hostname);
 }
 
 /* A small file of the host, NULL when it cannot be read. */
@@ -141,6 +142,31 @@ static char *host_text(const char *path)
         return NULL;
     }
     return buf_steal(&b);
+}
+
+/* Where the engine would otherwise put its own, the job sees the image's; an empty file
+ * where the image has none. */
+static int read_image_etc(struct launch *l, struct system_files *f, struct error *err)
+{
+    const struct {
+        const char *path;
+        char **text;
+    } files[] = {{"/etc/resolv.conf", &f->resolv_conf},
+                 {"/etc/hosts", &f->hosts},
+                 {"/etc/hostname", &f->hostname}};
+
+    for (size_t i = 0; i < array_size(files); i++) {
+        _cleanup_buf_ struct buf text = BUF_INIT;
+
+        if (*files[i].text)
+            continue;
+        if (rootscan_read(&l->rootfs.tree, files[i].path, &text, err) < 0)
+            return -1;
+        *files[i].text = strdup(buf_str(&text));
+        if (!*files[i].text)
+            return error_oom(err);
+    }
+    return 0;
 }
 
 static int read_system_files(struct launch *l, struct session *s,
@@ -159,7 +185,7 @@ static int read_system_files(struct launch *l, struct session *s,
         f->resolv_conf = host_text("/etc/resolv.conf");
         f->hosts = host_text("/etc/hosts");
     }
-    return 0;
+    return l->backend->etc ? read_image_etc(l, f, err) : 0;
 }
 
 /* Looks at the image for the mount points that this plan needs. */
@@ -306,6 +332,7 @@ static int isolated_input(struct launch *l, struct session *s, struct plan_parts
     in->group = parts->files.group;
     in->resolv_conf = parts->files.resolv_conf;
     in->hosts = parts->files.hosts;
+    in->hostname = parts->files.hostname;
     return scan_root(l, in, parts->binds.is_file, err);
 }
 
@@ -329,6 +356,7 @@ static int build(struct launch *l, struct session *s, const struct launch_spec *
         .runtime = l->backend->name,
         .image_ref = l->image.id.hex[0] ? l->image.id.hex : NULL,
         .isolated = isolated,
+        .open_root = l->backend->engine,
         .image_env = &l->image.env,
         .passed_env = &parts->passed_env,
         .env_set = spec->joined ? NULL : &s->settled.env_set,

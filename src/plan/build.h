@@ -29,6 +29,7 @@ struct plan_input {
         *view;      /* of rootfs, for the dests of binds and system files */
     bool isolated;  /* a sandbox is made (not native) */
     bool host_root; /* impure mount_host_paths: host directories are the root */
+    bool open_root; /* the root is an own directory, whatever the image has (engines) */
     /* host_root: top-level entries of the host and the image's store; see impure.h */
     const struct plan_bind *root_binds;
     size_t n_root_binds;
@@ -36,12 +37,13 @@ struct plan_input {
     size_t n_binds;
     const char *passwd,
         *group; /* texts for /etc/passwd and /etc/group; NULL: no mount */
-    const char *resolv_conf, *hosts; /* host network only; NULL: no mount */
-    const struct strv *image_env;    /* of the image's config */
-    const struct strv *passed_env;   /* "NAME=VALUE" that matched the pass list */
-    const struct strv *env_set; /* "NAME=VALUE", or "NAME" = take it from host_env */
-    char *const *host_env;      /* for bare names, and all of it for native */
-    const char *path_prefix;    /* host-tools bin directory, first in PATH; NULL none */
+    /* host network, or an engine that would put its own there; NULL: no mount */
+    const char *resolv_conf, *hosts, *hostname;
+    const struct strv *image_env;  /* of the image's config */
+    const struct strv *passed_env; /* "NAME=VALUE" that matched the pass list */
+    const struct strv *env_set;    /* "NAME=VALUE", or "NAME" = take it from host_env */
+    char *const *host_env;         /* for bare names, and all of it for native */
+    const char *path_prefix; /* host-tools bin directory, first in PATH; NULL none */
     const char *cwd;
     char *const *argv; /* NULL: joined */
     bool joined;       /* struct plan */

@@ -13,7 +13,7 @@ struct system_file {
     const char *content;
 };
 
-#define N_SYSTEM_FILES 4
+#define N_SYSTEM_FILES 5
 
 static void system_files(const struct plan_input *in, struct system_file *out)
 {
@@ -21,6 +21,7 @@ static void system_files(const struct plan_input *in, struct system_file *out)
     out[1] = (struct system_file){"/etc/group", in->group};
     out[2] = (struct system_file){"/etc/resolv.conf", in->resolv_conf};
     out[3] = (struct system_file){"/etc/hosts", in->hosts};
+    out[4] = (struct system_file){"/etc/hostname", in->hostname};
 }
 
 bool plan_path_within(const char *path, const char *dir)
@@ -59,12 +60,15 @@ int plan_wanted_points(const struct plan_input *in, const bool *bind_is_file,
                        struct error *err)
 {
     struct system_file files[N_SYSTEM_FILES];
-    _cleanup_free_ const char **d = calloc(N_SYSTEM_FILES + in->n_binds, sizeof(*d));
-    _cleanup_free_ bool *f = calloc(N_SYSTEM_FILES + in->n_binds, sizeof(*f));
+    const size_t most = 1 + N_SYSTEM_FILES + in->n_binds; /* 1: "/" */
+    _cleanup_free_ const char **d = calloc(most, sizeof(*d));
+    _cleanup_free_ bool *f = calloc(most, sizeof(*f));
     size_t count = 0;
 
     if (!d || !f)
         return error_oom(err);
+    if (in->open_root && in->isolated && !in->host_root)
+        d[count++] = "/";
     system_files(in, files);
     for (size_t i = 0; in->isolated && !in->host_root && i < N_SYSTEM_FILES; i++)
         if (files[i].content) {

@@ -21,6 +21,8 @@ enum init_stage {
     INIT_STAGE_CHDIR = 2,
     INIT_STAGE_EXEC = 3,
     INIT_STAGE_INTERPRETER = 4, /* the file is there, what should run it is not */
+    INIT_STAGE_MOUNT = 5,       /* a mount is not what was asked for; value: its number
+                                 * in the list of checks */
 };
 
 /* Its command line: PROGRAM STATUS_FD ENV_FD MODE CWD ARGV...
@@ -33,6 +35,10 @@ enum init_stage {
  * reads from STATUS_FD any more, so that others can enter the namespaces meanwhile. */
 #define INIT_HOLD_ARG "--hold"
 #define INIT_PROBE_ARG "--probe"
+/* Or "PROGRAM --channel SOCKET", where an engine (podman, docker) starts it without our
+ * descriptors: it connects to the launcher, which sends a struct init_hello and with it
+ * the descriptors; the connection then takes the place of the status pipe. */
+#define INIT_CHANNEL_ARG "--channel"
 #define INIT_MODE_JOB "job"           /* a session of its own */
 #define INIT_MODE_TERMINAL "terminal" /* keeps the caller's terminal */
 
@@ -49,6 +55,31 @@ static inline bool init_signal_is_private(int sig)
  * reaches the command anyway, and must not reach it twice. A real-time signal, because
  * those are never merged with one of the same number that somebody else sent. */
 #define INIT_FORWARD_SIGNAL (SIGRTMIN + 1)
+
+#define INIT_MAX_LIMITS 16
+#define INIT_MAX_CPUS 4096
+
+/* The descriptors come in this order: the command (MODE, CWD, ARGV... as NUL-terminated
+ * items), its environment, the checks, then those of 0, 1 and 2 whose bit is set in
+ * stdio; the others are left as the engine has made them (its terminal).
+ *
+ * A check is an item "DEV INO ro|rw PATH": what must be at PATH. The daemon of docker
+ * looks up the paths of mounts for itself, as root, later, perhaps in another mount
+ * namespace; a job must not start with something else than the launcher has seen. */
+struct init_hello {
+    uint32_t magic;
+    uint32_t stdio; /* bit N: descriptor N is sent */
+    /* What a process inherits and an engine's container does not have from the launcher
+     * but from a daemon or a default. */
+    uint32_t umask;
+    uint32_t n_limits; /* of limits, by number (RLIMIT_*) */
+    struct {
+        uint64_t soft, hard;
+    } limits[INIT_MAX_LIMITS];
+    uint64_t cpus[INIT_MAX_CPUS / 64]; /* affinity, bit N: CPU N; all 0: unknown */
+};
+
+#define INIT_HELLO_FDS 3 /* command, environment, checks */
 
 struct init_message {
     uint32_t magic;

@@ -38,15 +38,31 @@ static bool add_program(struct buf *key, const char *path)
     return true;
 }
 
-static bool build_key(const struct runtime_tools *tools, struct buf *key)
+/* The programs that the answer is about. */
+static bool add_programs(struct buf *key, const struct runtime_tools *tools,
+                         const char *backend)
+{
+    if (!add_program(key, tools->init))
+        return false;
+    if (strcmp(backend, "podman") == 0)
+        return add_program(key, tools->podman) && add_program(key, tools->crun) &&
+               add_program(key, tools->podman_hook);
+    if (strcmp(backend, "docker") == 0) {
+        buf_addf(key, "daemon %s\n", tools->docker_host);
+        return add_program(key, tools->docker);
+    }
+    return add_program(key, tools->bwrap);
+}
+
+static bool build_key(const struct runtime_tools *tools, const char *backend,
+                      struct buf *key)
 {
     _cleanup_free_ char *boot = process_boot_id();
 
     if (!boot || !*boot)
         return false;
     buf_addf(key, "repx-probe 1\nboot %s\nuid %u\n", boot, (unsigned)geteuid());
-    return add_program(key, tools->bwrap) && add_program(key, tools->init) &&
-           !key->failed;
+    return add_programs(key, tools, backend) && !key->failed;
 }
 
 /* The last directory that was found to be trusted: a launch asks for several answers,
@@ -106,7 +122,8 @@ bool probe_cache_yes(const struct runtime_tools *tools, const char *backend,
 
     if (version_out)
         *version_out = NULL;
-    if (dir < 0 || !build_key(tools, &key) || !read_answer(dir, backend, &answer))
+    if (dir < 0 || !build_key(tools, backend, &key) ||
+        !read_answer(dir, backend, &answer))
         return false;
     if (answer.len < key.len || memcmp(answer.data, key.data, key.len) != 0)
         return false;
@@ -123,7 +140,7 @@ void probe_cache_store(const struct runtime_tools *tools, const char *backend,
     _cleanup_buf_ struct buf text = BUF_INIT;
     struct error err = ERROR_INIT;
 
-    if (dir < 0 || !build_key(tools, &text))
+    if (dir < 0 || !build_key(tools, backend, &text))
         return;
     buf_addf(&text, "version %s\n", version ? version : "");
     if (buf_check(&text, &err) < 0 ||

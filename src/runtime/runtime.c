@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "runtime/engine.h"
 #include "runtime/runtime_internal.h"
 #include "runtime/stage.h"
 
@@ -56,6 +57,7 @@ void runtime_command_release(struct runtime_command *c)
     free(c->fds);
     free(c->program);
     stage_free(c->stage);
+    engine_free(c->engine);
     strv_release(&c->argv);
     strv_release(&c->env);
     *c = (struct runtime_command)RUNTIME_COMMAND_INIT;

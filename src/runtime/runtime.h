@@ -9,6 +9,7 @@
 #include "base/strv.h"
 #include "plan/plan.h"
 
+struct engine;
 struct error;
 struct space;
 struct stage;
@@ -22,8 +23,12 @@ enum runtime_staging {
 
 /* Programs found on this node and directories of ours; filled by runtime_tools_find. */
 struct runtime_tools {
-    char *bwrap;     /* absolute path, NULL: not found */
-    char *init;      /* repx-sandbox-init, static; absolute path */
+    char *bwrap; /* absolute path, NULL: not found */
+    char *init;  /* repx-sandbox-init, static; absolute path */
+    char *podman, *crun;
+    char *podman_hook; /* repx-podman-hook, a part of this program */
+    char *docker;
+    char *docker_host; /* what DOCKER_HOST says, else where the daemon listens */
     char *state_dir; /* <node-local>/repx: probe caches live below; NULL: no caching */
     enum runtime_staging staging; /* runtime_find_staging */
     char *staging_why;            /* why it is not STAGING_OVERLAY; owned */
@@ -37,7 +42,8 @@ struct runtime_tools {
 /* A command ready for spawn. fds are owned: inherited under their own number. */
 struct runtime_command {
     char *program;
-    struct stage *stage; /* what makes its mounts before it is executed, else NULL */
+    struct stage *stage;   /* what makes its mounts before it is executed, else NULL */
+    struct engine *engine; /* podman, docker: what it owns beside the process */
     struct strv argv, env;
     int *fds;
     size_t n_fds;
@@ -55,12 +61,23 @@ struct runtime_command {
         .status_fd = -1, .status_write_fd = -1, .info_fd = -1, .info_write_fd = -1     \
     }
 
+/* One finding about what a runtime needs on this node; text has the remedy when it is
+ * not good. */
+typedef void (*runtime_report)(void *arg, const char *check, bool good,
+                               const char *text);
+
 struct runtime_backend {
     const char *name;
     bool isolated;
+    bool engine; /* its root is an own directory with the image bound entry by entry */
+    bool etc;    /* it puts its own hosts, hostname and resolv.conf into /etc where the
+                  * plan has none */
     /* Is it usable on this node? A real trial. 0 yes; 1 no, with the reason in why (a
      * sentence with its remedy); -1 error. */
     int (*probe)(const struct runtime_tools *tools, struct error *why);
+    /* Does what a probe has found, perhaps long ago, still answer? As probe, but costs
+     * next to nothing. NULL: it cannot go away. */
+    int (*alive)(const struct runtime_tools *tools, struct error *why);
     /* Version text for the record ("bubblewrap 0.8.0"). Owned by the caller, may be
      * NULL. */
     char *(*version)(const struct runtime_tools *tools);
@@ -75,10 +92,17 @@ struct runtime_backend {
     int (*space)(const struct runtime_backend *backend, const struct plan *plan,
                  const struct runtime_tools *tools, struct space *out,
                  struct error *err);
+    /* What it needs, piece by piece, for doctor; nothing when it is not installed.
+     * NULL: the probe says it all. */
+    void (*diagnose)(const struct runtime_tools *tools, runtime_report report,
+                     void *arg);
+    /* Engines: removes by force what a killed launch may have left of the container id,
+     * whose directory was dir. */
+    int (*remove)(const struct runtime_tools *tools, const char *dir, const char *id,
+                  struct error *err);
 };
 
-/* NULL: unknown name. podman and docker have their row; until their backend lands its
- * probe says so. */
+/* NULL: unknown name. */
 const struct runtime_backend *runtime_find(const char *name);
 /* All rows; *n. */
 const struct runtime_backend *const *runtime_all(size_t *n);

@@ -8,10 +8,10 @@
 #include "base/log.h"
 #include "runtime/runtime_internal.h"
 
-/* Only bwrap's probe costs anything, so only its answer is kept. */
+/* Trial sandboxes cost something; native has none. */
 static bool is_cached(const struct runtime_backend *b)
 {
-    return b == &backend_bwrap;
+    return b->isolated;
 }
 
 static int probe(const struct runtime_backend *b, const struct runtime_tools *tools,
@@ -20,8 +20,10 @@ static int probe(const struct runtime_backend *b, const struct runtime_tools *to
     _cleanup_free_ char *version = NULL;
     int r;
 
-    if (is_cached(b) && probe_cache_yes(tools, b->name, NULL))
+    if (is_cached(b) && probe_cache_yes(tools, b->name, NULL) &&
+        (!b->alive || b->alive(tools, why) == 0))
         return 0;
+    error_clear(why);
     r = b->probe(tools, why);
     if (r == 0 && is_cached(b)) {
         version = b->version(tools);

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "runtime/engine.h"
 #include "runtime/stage.h"
 #include "runtime/supervise_internal.h"
 #include "sys/fdio.h"
@@ -87,6 +88,8 @@ static int start(struct supervision *s, struct error *err)
             err->class = ERROR_LAUNCHER;
         return -1;
     }
+    if (s->cmd->engine)
+        s->cmd->engine->may_remain = true;
     cleanup_closep(&s->cmd->status_write_fd);
     s->cmd->status_write_fd = -1;
     cleanup_closep(&s->cmd->info_write_fd);
@@ -125,7 +128,11 @@ static void handle_timer(struct supervision *s)
 {
     uint64_t expirations;
 
-    if (read(s->timer_fd, &expirations, sizeof(expirations)) > 0)
+    if (read(s->timer_fd, &expirations, sizeof(expirations)) <= 0)
+        return;
+    if (s->cmd->engine && (s->exited || s->result->killed))
+        supervise_abandon_engine(s);
+    else if (!s->exited)
         supervise_kill(s);
 }
 
@@ -142,7 +149,7 @@ static int watch(struct supervision *s, struct error *err)
         p[END].fd = s->pidfd;
         p[SIGNALS].fd = supervise_signal_fd();
         p[TIMER].fd = s->timer_fd;
-        p[INFO].fd = s->cmd->info_fd;
+        p[INFO].fd = s->cmd->engine ? s->cmd->engine->listen_fd : s->cmd->info_fd;
         p[STATUS].fd = s->cmd->status_fd;
         for (int i = 0; i < COUNT; i++)
             p[i].events = POLLIN;
@@ -150,13 +157,15 @@ static int watch(struct supervision *s, struct error *err)
             return error_sys(err, errno, "cannot wait for the job");
         if (p[STATUS].revents)
             supervise_read_status(s);
-        if (p[INFO].revents)
+        if (p[INFO].revents && s->cmd->engine)
+            supervise_accept(s);
+        else if (p[INFO].revents)
             supervise_read_info(s);
         if (p[SIGNALS].revents)
             handle_signals(s);
         else
             supervise_forward(s, 0); /* what waited for init */
-        if (p[TIMER].revents && !p[END].revents && !s->exited)
+        if (p[TIMER].revents && !p[END].revents)
             handle_timer(s);
     } while (!p[END].revents);
     return 0;
@@ -192,6 +201,9 @@ static int finish(struct supervision *s, struct error *err)
     }
     while ((r = wait4(s->pid, &status, 0, &usage)) < 0 && errno == EINTR)
         ;
+    /* an engine that ends by itself has removed its container */
+    if (s->cmd->engine && r >= 0 && WIFEXITED(status))
+        s->cmd->engine->may_remain = false;
     process_kill_children();
     if (r < 0)
         return error_sys(err, errno, "lost the process of the job");
@@ -222,11 +234,12 @@ int supervise_run(struct runtime_command *cmd, const struct supervise_options *o
         .cmd = cmd,
         .opts = opts,
         .result = result,
-        .isolated = cmd->status_fd >= 0,
+        .isolated = cmd->status_fd >= 0 || cmd->engine,
         .pidfd = -1,
         .init_pidfd = -1,
         .timer_fd = -1,
         .info = BUF_INIT,
+        .lost = ERROR_INIT,
     };
 
     *result = (struct supervise_result){0};

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/error.h"
 #include "runtime/init_protocol.h"
 #include "runtime/supervise.h"
 
@@ -14,8 +15,8 @@ struct supervision {
     struct runtime_command *cmd;
     const struct supervise_options *opts;
     struct supervise_result *result;
-    bool isolated;    /* through bwrap and repx-sandbox-init */
-    pid_t pid;        /* of bwrap, or natively of the command */
+    bool isolated;    /* through repx-sandbox-init */
+    pid_t pid;        /* of bwrap or the engine's program, natively of the command */
     int pidfd;        /* of pid */
     int init_pidfd;   /* of repx-sandbox-init; -1 until bwrap has told its number */
     int timer_fd;     /* the grace; armed by the first signal that asks to stop */
@@ -23,6 +24,7 @@ struct supervision {
     struct buf info;  /* what bwrap wrote to --info-fd so far */
     bool exec_failed, exited;
     struct init_message last; /* of INIT_EXEC_FAILED or INIT_EXITED */
+    struct error lost;        /* why init did not get its orders from us */
 };
 
 /* "SIGTERM". Borrowed. */
@@ -33,6 +35,13 @@ void supervise_forward(struct supervision *s, uint64_t signals);
 /* SIGKILL to everything. */
 void supervise_kill(struct supervision *s);
 
+/* Takes the connection of init in an engine's container. */
+void supervise_accept(struct supervision *s);
+/* An engine's program gets this long to end after its container; arms the timer. */
+void supervise_bound_engine(struct supervision *s);
+/* It has not: its program is killed, the container is removed by engine_free. */
+void supervise_abandon_engine(struct supervision *s);
+
 /* Reads bwrap's information; opens init_pidfd once it is complete. */
 void supervise_read_info(struct supervision *s);
 /* Reads the messages of repx-sandbox-init that are there. */
@@ -42,7 +51,6 @@ void supervise_read_status(struct supervision *s);
 pid_t supervise_parse_child_pid(const char *text);
 
 /* What happened, once all is over: 0, or -1 with err (supervise_run). */
-int supervise_conclude(const struct supervision *s, int bwrap_status,
-                       struct error *err);
+int supervise_conclude(const struct supervision *s, int status, struct error *err);
 
 #endif

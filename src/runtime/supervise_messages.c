@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "runtime/engine.h"
 #include "runtime/supervise_internal.h"
 #include "sys/fdio.h"
 
@@ -83,6 +84,8 @@ static void take_message(struct supervision *s, const struct init_message *m)
         r->usage.ru_utime = timeval_of(m->user_us);
         r->usage.ru_stime = timeval_of(m->system_us);
         r->usage.ru_maxrss = (long)m->max_rss_kib;
+        if (s->cmd->engine)
+            supervise_bound_engine(s);
         break;
     case INIT_HOLDING: /* of a space, which has no job */
         break;
@@ -102,9 +105,17 @@ void supervise_read_status(struct supervision *s)
     close(steal_fd(&s->cmd->status_fd));
 }
 
+/* An engine's program does not have it in its arguments: words are MODE CWD ARGV... */
 static const char *command_name(const struct supervision *s)
 {
-    return s->cmd->argv.items[s->cmd->command_at];
+    return s->cmd->engine ? s->cmd->engine->words.items[2]
+                          : s->cmd->argv.items[s->cmd->command_at];
+}
+
+static const char *working_directory(const struct supervision *s)
+{
+    return s->cmd->engine ? s->cmd->engine->words.items[1]
+                          : s->cmd->argv.items[s->cmd->command_at - 1];
 }
 
 static int explain_not_executed(const struct supervision *s, struct error *err)
@@ -128,6 +139,22 @@ static int explain_not_executed(const struct supervision *s, struct error *err)
     return error_hint(err, "it must be a file with execute permission for you");
 }
 
+/* The path is what follows the third blank of the check (init_protocol.h). */
+static int explain_mount(const struct supervision *s, struct error *err)
+{
+    const struct engine *e = s->cmd->engine;
+    size_t i = (size_t)s->last.value;
+    const char *path = e && i < e->checks.count ? e->checks.items[i] : "";
+
+    for (int blanks = 0; *path && blanks < 3; path++)
+        blanks += *path == ' ';
+    error_fail(err, "what %s has mounted at '%s' is not what was asked for",
+               e ? e->backend->name : "the sandbox", path);
+    return error_hint(err,
+                      "its daemon must see this node's file systems as you do (no "
+                      "private /tmp), and nothing on the way may change meanwhile");
+}
+
 static int explain_exec_failure(const struct supervision *s, struct error *err)
 {
     int errnum = s->last.value;
@@ -135,7 +162,7 @@ static int explain_exec_failure(const struct supervision *s, struct error *err)
     switch ((enum init_stage)s->last.stage) {
     case INIT_STAGE_CHDIR:
         error_sys(err, errnum, "cannot enter the working directory '%s' in the sandbox",
-                  s->cmd->argv.items[s->cmd->command_at - 1]);
+                  working_directory(s));
         return error_hint(err, "give one that exists there with --workdir");
     case INIT_STAGE_INTERPRETER:
         error_set(err, ERROR_CANNOT_EXECUTE, errnum,
@@ -145,6 +172,8 @@ static int explain_exec_failure(const struct supervision *s, struct error *err)
         return error_hint(err, "add the interpreter to the image or mount it");
     case INIT_STAGE_EXEC:
         return explain_not_executed(s, err);
+    case INIT_STAGE_MOUNT:
+        return explain_mount(s, err);
     case INIT_STAGE_SETUP:
         break;
     }
@@ -152,34 +181,43 @@ static int explain_exec_failure(const struct supervision *s, struct error *err)
                      command_name(s));
 }
 
-static int explain_no_sandbox(const struct supervision *s, int bwrap_status,
+static const char *sandbox_maker(const struct supervision *s)
+{
+    return s->cmd->engine ? s->cmd->engine->backend->name : "bwrap";
+}
+
+static int explain_no_sandbox(const struct supervision *s, int status,
                               struct error *err)
 {
     if (s->result->signalled)
         return error_fail(err, "cancelled by %s before the job started",
                           supervise_signal_name(s->result->signalled));
-    if (WIFSIGNALED(bwrap_status)) {
+    if (WIFSIGNALED(status)) {
         error_fail(err, "the sandbox of '%s' was killed while it was made (signal %d)",
-                   command_name(s), WTERMSIG(bwrap_status));
+                   command_name(s), WTERMSIG(status));
         return error_hint(err, "the node may be out of memory; see the kernel log");
     }
-    error_fail(err, "bwrap could not make the sandbox for '%s' (exit code %d)",
-               command_name(s), WEXITSTATUS(bwrap_status));
+    error_fail(err, "%s could not make the sandbox for '%s' (exit code %d)",
+               sandbox_maker(s), command_name(s), WEXITSTATUS(status));
     return error_hint(err,
                       "its own message is on the job's standard error (stderr.log); "
                       "'repx-launch doctor' checks this node");
 }
 
-int supervise_conclude(const struct supervision *s, int bwrap_status, struct error *err)
+int supervise_conclude(const struct supervision *s, int status, struct error *err)
 {
     struct supervise_result *r = s->result;
 
+    if (s->lost.class != ERROR_NONE) {
+        *err = s->lost;
+        return error_context(err, "the sandbox of '%s'", command_name(s));
+    }
     if (s->exec_failed)
         return explain_exec_failure(s, err);
     if (s->exited)
         return 0;
     if (!r->started)
-        return explain_no_sandbox(s, bwrap_status, err);
+        return explain_no_sandbox(s, status, err);
     r->end_ns = fdio_monotonic_ns();
     r->wait_status = SIGKILL; /* as waitpid tells it: nobody survived to report more */
     if (r->killed)

@@ -201,5 +201,9 @@ void supervise_kill(struct supervision *s)
     }
     if (s->init_pidfd >= 0)
         send_to(s->init_pidfd, SIGKILL, NULL);
-    send_to(s->pidfd, SIGKILL, NULL);
+    /* an engine's program takes the container down when init is gone */
+    if (s->cmd->engine && s->init_pidfd >= 0)
+        supervise_bound_engine(s);
+    else
+        send_to(s->pidfd, SIGKILL, NULL);
 }

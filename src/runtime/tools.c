@@ -14,11 +14,18 @@
 #define SYSTEM_DIRS "/usr/bin:/usr/local/bin:/bin:/run/current-system/sw/bin"
 
 #define INIT_NAME "repx-sandbox-init"
+#define HOOK_NAME "repx-podman-hook"
+#define DOCKER_HOST "unix:///var/run/docker.sock"
 
 void runtime_tools_release(struct runtime_tools *t)
 {
     free(t->bwrap);
     free(t->init);
+    free(t->podman);
+    free(t->crun);
+    free(t->podman_hook);
+    free(t->docker);
+    free(t->docker_host);
     free(t->state_dir);
     free(t->staging_why);
     *t = (struct runtime_tools)RUNTIME_TOOLS_INIT;
@@ -48,8 +55,25 @@ static int find_bwrap(struct runtime_tools *t, const char *configured,
     return 0;
 }
 
-/* Installed, else beside this executable (a build directory, an unpacked archive). */
-static int find_init(struct runtime_tools *t, struct error *err)
+/* Missing ones stay NULL: the probes say so. */
+static int find_engines(struct runtime_tools *t, struct error *err)
+{
+    const char *path = getenv("PATH"), *host = getenv("DOCKER_HOST");
+    _cleanup_free_ char *dirs =
+        str_printf("%s%s%s", SYSTEM_DIRS, path && *path ? ":" : "", path ? path : "");
+
+    if (!dirs)
+        return error_oom(err);
+    t->podman = process_find_program("podman", dirs);
+    t->crun = process_find_program("crun", dirs);
+    t->docker = process_find_program("docker", dirs);
+    t->docker_host = strdup(host && *host ? host : DOCKER_HOST);
+    return t->docker_host ? 0 : error_oom(err);
+}
+
+/* Our own programs: installed, else beside this executable (a build directory, an
+ * unpacked archive). */
+static int find_own(struct runtime_tools *t, struct error *err)
 {
     _cleanup_free_ char *self = process_self_dir(err);
     _cleanup_free_ char *dirs = NULL;
@@ -60,13 +84,15 @@ static int find_init(struct runtime_tools *t, struct error *err)
     if (!dirs)
         return error_oom(err);
     t->init = process_find_program(INIT_NAME, dirs);
+    t->podman_hook = process_find_program(HOOK_NAME, dirs);
     return 0;
 }
 
 int runtime_tools_find(struct runtime_tools *t, const char *bwrap_config,
                        const char *state_dir, struct error *err)
 {
-    if (find_bwrap(t, bwrap_config, err) < 0 || find_init(t, err) < 0)
+    if (find_bwrap(t, bwrap_config, err) < 0 || find_own(t, err) < 0 ||
+        find_engines(t, err) < 0)
         goto fail;
     if (state_dir && !(t->state_dir = strdup(state_dir))) {
         error_oom(err);

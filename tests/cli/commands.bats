@@ -303,7 +303,7 @@ CONFIG
 
 @test "doctor: each check, text and --json, and what a broken node says" {
     ok doctor
-    [[ $out == *'ok    kernel      Linux '* && $out == *'ok    bwrap '*"$(bwrap --version)"* && $out == *"$BASE"* ]] || show
+    [[ $out == *'ok    kernel         Linux '* && $out == *'ok    bwrap '*"$(bwrap --version)"* && $out == *"$BASE"* ]] || show
     ok doctor --json
     [[ $(jq -r '.[] | select(.check == "kernel") | .result' <<<"$out") == ok ]]
     [[ $(jq -r '[.[].result] | index("fail")' <<<"$out") == null ]] || show
@@ -311,9 +311,9 @@ CONFIG
     launch doctor --node-local-path "$T/file"
     exits 1
     [[ $out == *'fail  '*"$T/file"* ]] || show
-    launch doctor --runtime podman
+    DOCKER_HOST=unix://$T/no-socket launch doctor --runtime docker
     exits 1
-    [[ $out == *'fail  runtimes    podman: none of them works'* ]] || show
+    [[ $out == *'fail  runtimes       docker: none of them works'* ]] || show
 }
 
 @test "version, in three ways" {
