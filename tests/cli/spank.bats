@@ -425,6 +425,17 @@ waits() {
     prints $'inside\ninside'
 }
 
+@test "job_container/tmpfs: the join program may lie where the task does not see it" {
+    mkdir "$T/hidden"
+    mv "$T/bin/repx-step-join" "$T/hidden/"
+    site=(--arg "launcher=$T/bin/repx-launch" --arg "join=$T/hidden/repx-step-join")
+    FAKE_STEP=sandbox
+    play srun --hide "$T/hidden" --tasks 2 --opt repx-image=X -- /bin/sh -c \
+        "ls /mnt '$T/hidden'; echo \$0" a
+    exits 0
+    [[ $(grep -c inside <<<"$out") -eq 2 && $out != *repx-step-join* ]] || show
+}
+
 @test "plugstack.conf: a wrong argument refuses --repx steps and no others" {
     site+=(--arg confg=/etc/repx.ini)
     play srun --opt repx-image=X -- /bin/echo ran

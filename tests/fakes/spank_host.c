@@ -20,6 +20,7 @@
  *   --optional       an optional plugin: failures are ignored
  *   --contain        task_post_fork as with contain_spank: memory is shared,
  *                    descriptors are not
+ *   --hide DIR       tasks see an empty directory there, as with job_container/tmpfs
  *   --signal N       sends N to all tasks once the plugin has prepared them
  *
  * What it finds out goes to stderr as "host: ...". Exit code: the highest of the tasks;
@@ -40,6 +41,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,7 +62,7 @@ static struct {
     int tasks, components, signal;
     uint32_t step;
     uid_t uid;
-    const char *missing;
+    const char *missing, *hide;
     bool no_setenv, optional, contain;
     char **argv;
     int argc;
@@ -364,6 +366,10 @@ static _Noreturn void run_task(int go)
     while (read(go, &c, 1) < 0 && errno == EINTR)
         ;
     close(go);
+    if (host.hide && (unshare(CLONE_NEWNS) < 0 ||
+                      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                      mount("tmpfs", host.hide, "tmpfs", 0, NULL) < 0))
+        die("cannot hide %s: %s", host.hide, strerror(errno));
     if (host.uid != getuid() &&
         (setgroups(0, NULL) < 0 || setgid(host.uid) < 0 || setuid(host.uid) < 0))
         die("cannot become %u: %s", host.uid, strerror(errno));
@@ -470,9 +476,9 @@ static void parse(int argc, char **argv)
         {"opt", 1, NULL, 'o'},        {"tasks", 1, NULL, 'n'},
         {"step", 1, NULL, 's'},       {"uid", 1, NULL, 'u'},
         {"components", 1, NULL, 'c'}, {"missing", 1, NULL, 'm'},
-        {"signal", 1, NULL, 'k'},     {"no-setenv", 0, NULL, 'e'},
-        {"optional", 0, NULL, 'O'},   {"contain", 0, NULL, 'C'},
-        {NULL, 0, NULL, 0},
+        {"signal", 1, NULL, 'k'},     {"hide", 1, NULL, 'h'},
+        {"no-setenv", 0, NULL, 'e'},  {"optional", 0, NULL, 'O'},
+        {"contain", 0, NULL, 'C'},    {NULL, 0, NULL, 0},
     };
     int c;
 
@@ -500,6 +506,8 @@ static void parse(int argc, char **argv)
             host.missing = optarg;
         else if (c == 'k')
             host.signal = (int)strtol(optarg, NULL, 10);
+        else if (c == 'h')
+            host.hide = optarg;
         else if (c == 'e')
             host.no_setenv = true;
         else if (c == 'O')

@@ -304,15 +304,39 @@ INSIDE='[ ! -e /etc/hostname ] && [ ! -e /root ] && echo inside || echo host'
     says "is not allowed here"
 }
 
+# on_node NODE COMMAND...: as root, with the view of its slurmd.
+on_node() {
+    local pid node=$1
+    shift
+    read -r pid _ <"$SANDBOX/run/slurmd.$node.record"
+    nsenter --mount --target "$pid" "$@"
+}
+
 @test "a node without the plugin does not run the command" {
-    # srun and slurmstepd read the same file here: what srun of the plugin's site sends is
-    # sent by hand to nodes that have none
-    plugstack ''
-    SLURM_REPX_STEP_COMMAND=/bin/echo step -N2 -n2 "$PLUGIN/repx-step-join" ran
+    printf '* /bin/echo ran\n' >"$O.conf"
+    : >"$O.empty"
+    on_node n2 mount --bind "$O.empty" "$PLUGIN/plugstack.conf"
+    step -N2 -n2 -l --repx-image="$IMAGE" /bin/echo ran
+    ends 125
+    prints '0: ran'
+    says "repx: n2: this node did not prepare the step's sandbox" plugstack.conf
+    step -w n2 -n1 --repx-image="$IMAGE" --multi-prog "$O.conf"
     ends 125
     prints ''
-    says "repx: n1: this node did not prepare the step's sandbox" "repx: n2:"
-    step -n1 /bin/echo ran
+    says "repx: n2: this node did not prepare"
+    step -w n2 -n1 /bin/echo ran
+    prints ran
+    on_node n2 umount "$PLUGIN/plugstack.conf"
+    # not even the join program is there
+    on_node n2 mount -t tmpfs tmpfs "$PLUGIN"
+    on_node n2 touch "$PLUGIN/plugstack.conf"
+    on_node n2 cp /bin/true "$PLUGIN/prolog"
+    step -w n2 -n1 --repx-image="$IMAGE" /bin/echo ran
+    on_node n2 umount "$PLUGIN"
+    ends 2
+    prints ''
+    says "execve(): $PLUGIN/repx-step-join: No such file"
+    step -w n2 -n1 --repx-image="$IMAGE" /bin/echo ran
     prints ran
 }
 
