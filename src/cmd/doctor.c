@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "cmd/command.h"
+#include "launch/cdi.h"
 #include "launch/session.h"
 #include "sys/pathfd.h"
 
@@ -180,6 +182,31 @@ static void check_shared_store(struct report *r, const struct session *s)
     store_release(&scratch);
 }
 
+/* Only where the node has GPUs, or somebody wants them. */
+static void check_gpus(struct report *r, const struct session *s)
+{
+    _cleanup_buf_ struct buf names = BUF_INIT;
+    struct error why = ERROR_INIT;
+    struct cdi cdi = {0};
+    bool wanted = strcmp(s->settled.gpus, "none") != 0 ||
+                  access("/dev/nvidiactl", F_OK) == 0 || access("/dev/kfd", F_OK) == 0;
+
+    if (cdi_load(&cdi, &s->settled.cdi_dirs, &why) < 0) {
+        add_row(r, VERDICT_NOTE, "gpus", why.text);
+    } else if (cdi.n > 0) {
+        for (size_t i = 0; i < cdi.n; i++)
+            for (size_t k = 0; k < cdi.specs[i].n_devices; k++)
+                buf_addf(&names, "%s%s=%s", names.len ? ", " : "", cdi.specs[i].kind,
+                         cdi.specs[i].devices[k].name);
+        add_row(r, VERDICT_OK, "gpus", buf_str(&names));
+    } else if (wanted) {
+        add_row(r, VERDICT_NOTE, "gpus",
+                "no CDI specification, so jobs get no GPUs; as root: nvidia-ctk cdi "
+                "generate --output=/etc/cdi/nvidia.yaml");
+    }
+    cdi_release(&cdi);
+}
+
 static void check_base(struct report *r, const struct session *s)
 {
     struct error err = ERROR_INIT;
@@ -223,6 +250,7 @@ static int doctor_main(const struct request *req, char *const *env, int *exit_co
         check_kernel(&report, &s);
         check_base(&report, &s);
         check_shared_store(&report, &s);
+        check_gpus(&report, &s);
         if (!check_store(&report, &s))
             add_row(&report, VERDICT_NOTE, "runtimes",
                     "not checked: their answers are kept beside the store");

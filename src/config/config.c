@@ -34,6 +34,7 @@ static void target_release(struct config_target *t)
     list_release(&t->mount_paths);
     string_release(&t->network);
     list_release(&t->env_pass);
+    string_release(&t->gpus);
     free(t->cache_max_size.origin);
     free(t->cache_min_free.origin);
     free(t->grace.origin);
@@ -46,6 +47,8 @@ static void policy_release(struct config_policy *p)
     list_release(&p->allowed_runtimes);
     free(p->allow_impure.origin);
     free(p->allow_host_network.origin);
+    free(p->allow_gpus.origin);
+    list_release(&p->cdi_dirs);
     list_release(&p->forbidden_mounts);
     list_release(&p->forced_mounts);
     list_release(&p->allowed_images);

@@ -53,6 +53,7 @@ struct config_target {
     struct config_list mount_paths;
     struct config_string network;
     struct config_list env_pass;
+    struct config_string gpus;           /* as --gpus */
     struct config_number cache_max_size; /* bytes */
     struct config_number cache_min_free; /* bytes */
     struct config_number grace;          /* seconds */
@@ -65,6 +66,8 @@ struct config_policy {
     struct config_list allowed_runtimes;
     struct config_bool allow_impure;       /* default true */
     struct config_bool allow_host_network; /* default true */
+    struct config_bool allow_gpus;         /* default true */
+    struct config_list cdi_dirs;           /* of CDI specifications */
     struct config_list forbidden_mounts;   /* path prefixes */
     struct config_list forced_mounts;      /* SRC[:DST[:ro|rw]] */
     struct config_list allowed_images;     /* path prefixes or sha256:... */

@@ -1,4 +1,5 @@
 #include "config/config_keys.h"
+#include "request/request.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -106,6 +107,11 @@ static int check_value(enum config_check check, const char *value, struct error 
         if (strcmp(value, "auto") != 0 && strcmp(value, "flat") != 0 &&
             strcmp(value, "off") != 0)
             return error_fail(err, "'%s' is none of auto, flat and off", value);
+        return 0;
+    case CONFIG_CHECK_GPUS:
+        if (!request_gpus_ok(value))
+            return error_fail(
+                err, "'%s' is neither none nor auto nor a list of devices", value);
         return 0;
     case CONFIG_CHECK_PATH:
         if (!strchr("/~$%", value[0]))

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/quote.h"
 #include "image/rootscan.h"
+#include "launch/gpus.h"
 #include "launch/identity.h"
 #include "launch/meter.h"
 #include "plan/build.h"
@@ -292,6 +293,7 @@ static int add_user_mounts(struct session *s, const struct bindlist *from,
 /* Everything that plan_build borrows while it works. */
 struct plan_parts {
     struct bindlist binds, root;
+    struct gpus gpus;
     struct system_files files;
     struct strv passed_env;
     struct strv lowers;
@@ -301,9 +303,27 @@ static void plan_parts_release(struct plan_parts *p)
 {
     bindlist_release(&p->binds);
     bindlist_release(&p->root);
+    gpus_release(&p->gpus);
     system_files_release(&p->files);
     strv_release(&p->passed_env);
     strv_release(&p->lowers);
+}
+
+/* The GPUs that were asked for, behind everything else. */
+static int add_gpus(struct session *s, const struct launch_spec *spec,
+                    struct plan_parts *parts, struct plan_input *in, struct error *err)
+{
+    const struct gpus_context c = {.settled = &s->settled,
+                                   .env = s->env,
+                                   .joined = spec->joined,
+                                   .host_root = s->settled.mount_host_paths};
+
+    if (gpus_settle(&parts->gpus, &c, err) < 0 ||
+        append_all(&parts->binds, &parts->gpus.binds, true, err) < 0)
+        return -1;
+    in->device_env = &parts->gpus.env;
+    in->library_path = parts->gpus.has_libraries ? GPUS_LIBRARY_DIR : NULL;
+    return 0;
 }
 
 static int isolated_input(struct launch *l, struct session *s, struct plan_parts *parts,
@@ -376,7 +396,12 @@ static int build(struct launch *l, struct session *s, const struct launch_spec *
         resolve_env_pass(&s->settled, s->env, &parts->passed_env);
     if (strv_check(&parts->passed_env, err) < 0)
         return -1;
+    if (!isolated && strcmp(s->settled.gpus, "none") != 0 &&
+        strcmp(s->settled.gpus, "auto") != 0)
+        log_warn("--gpus %s is not applied: a native job sees what the node shows it",
+                 s->settled.gpus);
     if (isolated && (add_user_mounts(s, spec->binds, &parts->binds, err) < 0 ||
+                     add_gpus(s, spec, parts, &in, err) < 0 ||
                      bindlist_check_nested(&parts->binds, err) < 0))
         return -1;
     in.binds = parts->binds.items;
@@ -394,6 +419,7 @@ int launch_plan(struct launch *l, struct session *s, const struct launch_spec *s
 {
     struct plan_parts parts = {.binds = BINDLIST_INIT,
                                .root = BINDLIST_INIT,
+                               .gpus = GPUS_INIT,
                                .passed_env = STRV_INIT,
                                .lowers = STRV_INIT};
     uint64_t start = fdio_monotonic_ns();

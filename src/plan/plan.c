@@ -137,6 +137,8 @@ const char *plan_role_name(enum plan_role role)
         return "input";
     case PLAN_ROLE_OUT:
         return "out";
+    case PLAN_ROLE_GPU:
+        return "gpu";
     case PLAN_ROLE_USER:
         return "user";
     }

@@ -42,6 +42,7 @@ enum plan_role {
     PLAN_ROLE_INPUT,
     PLAN_ROLE_OUT,
     PLAN_ROLE_USER, /* --mount-path, mount_host_paths */
+    PLAN_ROLE_GPU,  /* --gpus: device nodes, libraries, links to these */
 };
 
 struct plan_mount {

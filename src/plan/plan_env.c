@@ -89,6 +89,21 @@ static int env_set_path(struct strv *env, const char *prefix, const char *path,
     return 0;
 }
 
+/* Behind the image's own directories. */
+static int env_add_library_path(struct strv *env, const char *dir, struct error *err)
+{
+    const char *have = strv_env_get(strv_argv(env), "LD_LIBRARY_PATH");
+    _cleanup_free_ char *path = NULL;
+
+    if (!dir)
+        return 0;
+    path = str_printf("%s%s%s", have ? have : "", have && *have ? ":" : "", dir);
+    if (!path)
+        return error_oom(err);
+    strv_env_set(env, "LD_LIBRARY_PATH", path);
+    return 0;
+}
+
 /* The image's own, then what the sandbox itself is, then what may pass. With the host's
  * file system as root it is the host's PATH and HOME that fit. */
 static int env_isolated(struct strv *env, const struct plan_input *in,
@@ -106,7 +121,10 @@ static int env_isolated(struct strv *env, const struct plan_input *in,
         return -1;
     strv_env_set(env, "TERM", term && *term ? term : "xterm");
     strv_env_set(env, "HOME", home && *home ? home : "/tmp");
-    return env_put_passed(env, in->passed_env, err);
+    if (env_put_passed(env, in->passed_env, err) < 0 ||
+        env_put_all(env, in->device_env ? strv_argv(in->device_env) : NULL, err) < 0)
+        return -1;
+    return env_add_library_path(env, in->library_path, err);
 }
 
 static int env_native(struct strv *env, const struct plan_input *in, struct error *err)

@@ -117,6 +117,9 @@ bool request_runtime_known(const char *name);
  * on the same level are a usage error; the command line beats the environment. */
 int request_runtime(const struct request *r, const char **runtime, struct error *err);
 
+/* Is it none, auto, or names of devices with commas between them (--gpus)? */
+bool request_gpus_ok(const char *text);
+
 /* Checks values that can be checked without the node: runtime name, network, env names,
  * mount syntax, what a step can be. Used by the plugin at submission as well. */
 int request_validate(const struct request *r, struct error *err);

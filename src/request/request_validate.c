@@ -125,6 +125,11 @@ int request_validate(const struct request *r, struct error *err)
         strcmp(r->network, "host") != 0)
         return error_usage(err, "option --network: '%s' is neither none nor host",
                            r->network);
+    if (r->gpus && !request_gpus_ok(r->gpus))
+        return error_usage(err,
+                           "option --gpus: '%s' is neither none nor auto nor a list of "
+                           "devices such as 0,1 or nvidia.com/gpu=all",
+                           r->gpus);
     if (r->workdir && r->workdir[0] != '/')
         return error_usage(err,
                            "option --workdir: '%s' is not an absolute path; it is a "

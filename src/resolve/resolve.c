@@ -141,12 +141,53 @@ static int resolve_environment(struct resolve_context *c, struct error *err)
     return strv_check(&out->env_set, err);
 }
 
+static int use_gpus(struct resolve_context *c, const char *value, const char *origin,
+                    struct error *err)
+{
+    const struct config_bool *rule = &c->cfg->policy.allow_gpus;
+
+    if (rule->origin && !rule->value && strcmp(value, "none") != 0)
+        return error_fail(err,
+                          "gpus %s (%s) is not allowed here: %s sets allow_gpus = "
+                          "false; give --gpus=none or ask the administrator",
+                          value, origin, rule->origin);
+    c->out->gpus = strdup(value);
+    resolve_note(c->out, "gpus", value, origin);
+    return c->out->gpus ? 0 : error_oom(err);
+}
+
+/* The directories are those of the CDI specification when the site names no others. */
+static int resolve_gpus(struct resolve_context *c, struct error *err)
+{
+    const struct config_list *dirs = &c->cfg->policy.cdi_dirs;
+    const struct config_string *set = c->target ? &c->target->gpus : NULL;
+    _cleanup_free_ char *asked = NULL;
+
+    for (size_t i = 0; i < dirs->value.count; i++) {
+        if (dirs->value.items[i][0] != '/')
+            return error_fail(err, "%s: cdi_dirs must be absolute paths", dirs->origin);
+        strv_add(&c->out->cdi_dirs, dirs->value.items[i]);
+    }
+    if (!dirs->origin)
+        strv_addl(&c->out->cdi_dirs, "/etc/cdi", "/run/cdi", NULL);
+    if (strv_check(&c->out->cdi_dirs, err) < 0)
+        return -1;
+    if (c->req->gpus) {
+        asked = resolve_request_origin(c->req->gpus_origin, "gpus");
+        return asked ? use_gpus(c, c->req->gpus, asked, err) : error_oom(err);
+    }
+    if (set && set->value)
+        return use_gpus(c, set->value, set->origin, err);
+    return use_gpus(c, "none", "built-in", err);
+}
+
 static int resolve_all(struct resolve_context *c, struct error *err)
 {
     if (resolve_target(c, err) < 0 || resolve_paths(c, err) < 0 ||
         resolve_runtimes(c, err) < 0 || resolve_impure(c, err) < 0 ||
-        resolve_environment(c, err) < 0 || resolve_grace(c, err) < 0 ||
-        resolve_staging(c, err) < 0 || resolve_shared_store(c, err) < 0)
+        resolve_environment(c, err) < 0 || resolve_gpus(c, err) < 0 ||
+        resolve_grace(c, err) < 0 || resolve_staging(c, err) < 0 ||
+        resolve_shared_store(c, err) < 0)
         return -1;
     resolve_cache(c);
     return strv_check(&c->out->origins, err);
@@ -168,6 +209,8 @@ int resolve(struct settled *out, const struct request *req, const struct config 
 void settled_release(struct settled *s)
 {
     free(s->staging);
+    free(s->gpus);
+    strv_release(&s->cdi_dirs);
     free(s->target);
     free(s->scheduler);
     free(s->base_path);

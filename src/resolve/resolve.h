@@ -25,6 +25,8 @@ struct settled {
     struct strv mount_paths;   /* SRC:DST:ro|rw, absolute, expanded */
     struct strv forced_mounts; /* of the site */
     bool network_host;
+    char *gpus;           /* "none", "auto" or a list of device names */
+    struct strv cdi_dirs; /* of the site: where the devices are described */
     struct strv env_pass; /* built-in pass list and env_pass: names, "PREFIX*" */
     struct strv env_set;  /* "NAME=VALUE" and "NAME" from --env */
     uint64_t grace;       /* seconds */
