@@ -71,6 +71,9 @@ _repx_launch()
         mapfile -t COMPREPLY < <(compgen -W 'none host' -- "$cur")
         return 0
         ;;
+    --gpus)
+        return 0
+        ;;
     --env | -e)
         return 0
         ;;
@@ -97,16 +100,16 @@ _repx_launch()
     fi
     case $command in
     'run')
-        mapfile -t COMPREPLY < <(compgen -W ' --lab --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --jobs --rerun --grace --no-verify-lab --unit --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --lab --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --gpus --env --workdir --jobs --rerun --grace --no-verify-lab --unit --verbose --quiet --help' -- "$cur")
         ;;
     'exec')
-        mapfile -t COMPREPLY < <(compgen -W ' --lab --image --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --lab --image --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --gpus --env --workdir --grace --verbose --quiet --help' -- "$cur")
         ;;
     'debug-run')
-        mapfile -t COMPREPLY < <(compgen -W ' --lab --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --no-verify-lab --unit --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --lab --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --gpus --env --workdir --grace --no-verify-lab --unit --verbose --quiet --help' -- "$cur")
         ;;
     'plan')
-        mapfile -t COMPREPLY < <(compgen -W ' --lab --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --no-verify-lab --unit --json --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --lab --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --gpus --env --workdir --grace --no-verify-lab --unit --json --verbose --quiet --help' -- "$cur")
         ;;
     'list')
         mapfile -t COMPREPLY < <(compgen -W ' --lab --target --config --base-path --node-local-path --no-verify-lab --json --verbose --quiet --help' -- "$cur")
@@ -127,10 +130,10 @@ _repx_launch()
         mapfile -t COMPREPLY < <(compgen -W ' --target --config --base-path --node-local-path --shared --json --verbose --quiet --help' -- "$cur")
         ;;
     'config')
-        mapfile -t COMPREPLY < <(compgen -W ' --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --json --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --gpus --env --workdir --grace --json --verbose --quiet --help' -- "$cur")
         ;;
     'doctor')
-        mapfile -t COMPREPLY < <(compgen -W ' --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --env --workdir --grace --json --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --gpus --env --workdir --grace --json --verbose --quiet --help' -- "$cur")
         ;;
     'version')
         mapfile -t COMPREPLY < <(compgen -W ' --json --verbose --quiet --help' -- "$cur")

@@ -170,6 +170,7 @@ static void test_ini_style(void **state)
                       "env_pass = UCX_*\r\n"
                       "network = host # MPI\r\n"
                       "staging = off\r\n"
+                      "gpus = \"nvidia.com/gpu=all\"\r\n"
                       "base_path = /home/o'neil #1");
     assert_string_equal(c.submission_target.value, "a");
     t = config_find_target(&c, "a");
@@ -181,6 +182,7 @@ static void test_ini_style(void **state)
     assert_string_equal(t->env_pass.value.items[0], "UCX_*");
     assert_string_equal(t->network.value, "host");
     assert_string_equal(t->staging.value, "off");
+    assert_string_equal(t->gpus.value, "nvidia.com/gpu=all");
     assert_string_equal(t->base_path.value, "/home/o'neil");
 }
 
@@ -270,6 +272,7 @@ static void test_malformed(void **state)
     assert_fault("[targets.a]\n\nmount_host_paths = maybe",
                  "f:3: mount_host_paths: 'maybe' is neither true nor false");
     assert_fault("[targets.a]\nstaging = yes", "f:2: staging: 'yes' is none of auto");
+    assert_fault("[targets.a]\ngpus = 0,,1", "f:2: gpus: '0,,1' is neither none nor");
     assert_fault("[targets.a]\nnetwork = bridge", "f:2: network: 'bridge' is neither");
     assert_fault("[targets.a]\ncache_max_size = big", "f:2: cache_max_size: 'big'");
     assert_fault("[targets.a]\ngrace = 5x", "f:2: grace: '5x' is not a duration");

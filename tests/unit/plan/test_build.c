@@ -81,6 +81,35 @@ static void test_golden_merged_image(void **state)
     check_golden(&in, "merged");
 }
 
+/* What a CDI specification adds to a launch. */
+static void test_golden_gpus(void **state)
+{
+    static const struct plan_bind binds[] = {
+        {PLAN_MOUNT_BIND_DEV, PLAN_ROLE_GPU, "/dev/nvidia1", "/dev/nvidia1"},
+        {PLAN_MOUNT_BIND_RO, PLAN_ROLE_GPU, "/usr/lib/libcuda.so.535",
+         "/usr/lib/libcuda.so.535"},
+        {PLAN_MOUNT_SYMLINK, PLAN_ROLE_GPU, "libcuda.so.535", "/usr/lib/libcuda.so.1"},
+        {PLAN_MOUNT_SYMLINK, PLAN_ROLE_GPU, "/usr/lib/libcuda.so.535",
+         "/run/opengl-driver/lib/libcuda.so.1"},
+    };
+    char *image_env[] = {(char[]){"LD_LIBRARY_PATH=/opt/lib"}, NULL};
+    char *passed[] = {(char[]){"CUDA_VISIBLE_DEVICES=3"}, (char[]){"NVIDIA_X=1"}, NULL};
+    char *device[] = {(char[]){"CUDA_VISIBLE_DEVICES=0"}, NULL};
+    struct strv image = STRV_INIT, pass = STRV_INIT, dev = STRV_INIT;
+    struct plan_input in = case_pure();
+
+    in.binds = binds;
+    in.n_binds = sizeof(binds) / sizeof(binds[0]);
+    in.image_env = case_strv(&image, image_env);
+    in.passed_env = case_strv(&pass, passed);
+    in.device_env = case_strv(&dev, device);
+    in.library_path = "/run/opengl-driver/lib";
+    check_golden(&in, "gpus");
+    strv_release(&image);
+    strv_release(&pass);
+    strv_release(&dev);
+}
+
 static void test_golden_host_root(void **state)
 {
     struct plan_input in = case_host_root();
@@ -272,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_golden_complete_image),
         cmocka_unit_test(test_golden_opened_image),
         cmocka_unit_test(test_golden_merged_image),
+        cmocka_unit_test(test_golden_gpus),
         cmocka_unit_test(test_golden_host_root),
         cmocka_unit_test(test_golden_native),
         cmocka_unit_test(test_root_cannot_write_to_sysctl),

@@ -420,6 +420,34 @@ static void test_network(void **state)
     assert_refused(f, "network host (implied by mount_host_paths) is not allowed");
 }
 
+static void test_gpus(void **state)
+{
+    struct fixture *f = *state;
+
+    config_text(f, "f", "[targets.a]\n");
+    settle(f);
+    assert_string_equal(f->s.gpus, "none");
+    assert_origin(f, "gpus", "none", "built-in");
+    assert_int_equal(f->s.cdi_dirs.count, 2);
+    assert_string_equal(f->s.cdi_dirs.items[0], "/etc/cdi");
+    config_text(f, "g",
+                "[targets.a]\ngpus = auto\n[policy]\ncdi_dirs = [\"/opt/cdi\"]\n");
+    settle(f);
+    assert_origin(f, "gpus", "auto", "g:2");
+    assert_int_equal(f->s.cdi_dirs.count, 1);
+    assert_string_equal(f->s.cdi_dirs.items[0], "/opt/cdi");
+    ask(f, WORDS("--gpus=0,1"));
+    settle(f);
+    assert_origin(f, "gpus", "0,1", "command line --gpus");
+    config_text(f, "h", "[policy]\nallow_gpus = false\n");
+    assert_refused(f, "gpus 0,1 (command line --gpus) is not allowed here: h:2 sets "
+                      "allow_gpus = false");
+    ask(f, WORDS("--gpus=none"));
+    settle(f);
+    config_text(f, "i", "[policy]\ncdi_dirs = [\"~/cdi\"]\n");
+    assert_refused(f, "i:2: cdi_dirs must be absolute paths");
+}
+
 static void test_impure_refused(void **state)
 {
     struct fixture *f = *state;
@@ -610,6 +638,7 @@ int main(void)
         TEST(test_mount_paths),
         TEST(test_mount_faults),
         TEST(test_network),
+        TEST(test_gpus),
         TEST(test_impure_refused),
         TEST(test_tree_allowed),
         TEST(test_forbidden_mounts),
