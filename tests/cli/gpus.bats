@@ -36,10 +36,12 @@ teardown() {
 
 # device NAME NODE...: an entry of devices.
 device() {
+    local node
     printf -- '- name: "%s"\n  containerEdits:\n    deviceNodes:\n' "$1"
     shift
-    printf -- '    - path: /dev/nvidia%s\n      hostPath: %s\n      type: c\n' $(
-        for node; do echo "$node" "$FILES/gpu/nvidia$node"; done)
+    for node; do
+        printf -- '    - path: /dev/nvidia%s\n      hostPath: %s\n' "$node" "$FILES/gpu/nvidia$node"
+    done
 }
 
 # spec: what nvidia-ctk cdi generate prints, in small.
@@ -135,12 +137,12 @@ read-only"
 }
 
 @test "auto: what Slurm gave the task, counted from 0 inside" {
-    vars=(SLURM_STEP_GPUS=0,1,2 CUDA_VISIBLE_DEVICES=2)
+    vars=("SLURM_STEP_GPUS=0,1,2" CUDA_VISIBLE_DEVICES=2)
     sees --gpus auto "$nodes; "'echo $CUDA_VISIBLE_DEVICES'
     prints 'nvidia2 nvidiactl
 0'
     # a cgroup hides the others, and the task's number is the second of the step's
-    vars=(SLURM_STEP_GPUS=1,2 CUDA_VISIBLE_DEVICES=0)
+    vars=("SLURM_STEP_GPUS=1,2" CUDA_VISIBLE_DEVICES=0)
     sees --gpus auto "$nodes; "'echo $CUDA_VISIBLE_DEVICES'
     prints 'nvidia1 nvidiactl
 0'
@@ -148,7 +150,7 @@ read-only"
     sees --gpus auto "$nodes; "'echo $CUDA_VISIBLE_DEVICES'
     prints 'nvidia2 nvidiactl
 GPU-2222'
-    vars=(SLURM_JOB_GPUS=0,1 REPX_GPUS=auto)
+    vars=("SLURM_JOB_GPUS=0,1" REPX_GPUS=auto)
     sees "$nodes"
     prints 'nvidia0 nvidia1 nvidiactl'
 }
