@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/quote.h"
+#include "launch/run_srun.h"
 #include "launch/shell.h"
 #include "outcome/classify.h"
 #include "outcome/markers.h"
@@ -166,10 +167,15 @@ static int attempt_run(struct attempt *a, struct error *err)
     errlog = open_log(a, "stderr.log", err);
     if (errlog < 0)
         return -1;
-    if (job_unit_write(&a->job, err) < 0 || wipe_phase_out(a, err) < 0 ||
-        launch_fetch(&a->launch, a->s, err) < 0 ||
-        attempt_plan(a, strv_argv(&a->job.argv), false, err) < 0)
+    if (job_unit_write(&a->job, err) < 0 || wipe_phase_out(a, err) < 0)
         return -1;
+    if (a->s->request->srun) {
+        if (run_srun_plan(&a->launch, a->s, &a->job, err) < 0)
+            return -1;
+    } else if (launch_fetch(&a->launch, a->s, err) < 0 ||
+               attempt_plan(a, strv_argv(&a->job.argv), false, err) < 0) {
+        return -1;
+    }
     log_command(a);
     opts.stdout_fd = out;
     opts.stderr_fd = errlog;

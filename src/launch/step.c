@@ -36,10 +36,12 @@ static void step_release(struct step *st)
     space_release(&st->space);
     bindlist_release(&st->binds);
     launch_release(&st->launch);
+    step_release_job(st);
     if (st->have_session)
         session_release(&st->session);
     request_release(&st->request);
     handoff_release(&st->handoff);
+    free(st->path_prefix);
 }
 
 static int read_state(struct step *st, struct error *err)
@@ -113,15 +115,19 @@ static int choose_runtimes(struct step *st, struct error *err)
     return strv_check(all, err);
 }
 
+/* An image that is named counts, also for a job. */
 static int choose(struct step *st, struct error *err)
 {
+    const char *what = st->has_job ? "the step's job" : "the step";
     _cleanup_free_ char *path = NULL;
 
-    if (!st->request.image)
-        return error_usage(err, "the step's options name no image; give --repx-image");
-    if (image_argument(&st->session, st->request.image, &path, err) < 0)
+    if (st->request.image &&
+        image_argument(&st->session, st->request.image, &path, err) < 0)
         return -1;
-    return launch_choose(&st->launch, &st->session, path, "the step", err);
+    if (!path && !st->has_job)
+        return error_usage(err, "the step's options name no image; give --repx-image");
+    return launch_choose(&st->launch, &st->session, path ? path : st->job.image, what,
+                         err);
 }
 
 /* What is told of the request is the same on all nodes: the first one says it. */
@@ -149,12 +155,13 @@ static int fetch(struct step *st, struct error *err)
     return 0;
 }
 
-static int make_sandbox(struct step *st, struct error *err)
+static int make_sandbox(struct step *st, const char *path_prefix, struct error *err)
 {
-    struct launch_spec spec = {.binds = &st->binds, .joined = true};
+    struct launch_spec spec = {
+        .binds = &st->binds, .joined = true, .path_prefix = path_prefix};
 
-    if (step_add_binds(st, err) < 0 || fetch(st, err) < 0 ||
-        launch_plan(&st->launch, &st->session, &spec, err) < 0)
+    if (step_add_binds(st, err) < 0 || step_add_job_binds(st, err) < 0 ||
+        fetch(st, err) < 0 || launch_plan(&st->launch, &st->session, &spec, err) < 0)
         return -1;
     return space_make(st->launch.backend, &st->launch.plan, &st->session.tools,
                       &st->space, err);
@@ -166,12 +173,15 @@ static int make(struct step *st, struct error *err)
         return -1;
     say_once(st);
     if (open_session(st, err) < 0 || choose_runtimes(st, err) < 0 ||
-        choose(st, err) < 0)
+        step_open_job(st, err) < 0 || choose(st, err) < 0)
         return -1;
     step_advise_mpi(st);
-    if (st->launch.backend->isolated && make_sandbox(st, err) < 0)
+    if (step_prepare_job(st, err) < 0)
         return -1;
-    return 0;
+    st->path_prefix = step_path_prefix(st, err);
+    if (st->has_job && !st->path_prefix)
+        return -1;
+    return st->launch.backend->isolated ? make_sandbox(st, st->path_prefix, err) : 0;
 }
 
 static int answer_failure(struct step *st, const struct error *why, struct error *err)
@@ -202,8 +212,12 @@ static int answer_success(struct step *st, struct error *err)
 
 int step_make(const struct step_fds *fds, char *const *env, struct error *err)
 {
-    _cleanup_(step_release) struct step st = {
-        .fds = fds, .env = env, .launch = LAUNCH_INIT, .space = SPACE_INIT};
+    _cleanup_(step_release) struct step st = {.fds = fds,
+                                              .env = env,
+                                              .launch = LAUNCH_INIT,
+                                              .space = SPACE_INIT,
+                                              .lab = OPENED_LAB_INIT,
+                                              .claim = LOCKFILE_INIT};
     struct error why = ERROR_INIT;
     char *name;
     int r;

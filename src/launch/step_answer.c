@@ -24,9 +24,22 @@ static int answer_cwd(const struct step *st, struct handoff_answer *a,
 
     if (st->request.workdir)
         return copy_string(&a->cwd, st->request.workdir, err);
+    if (st->has_job)
+        return copy_string(&a->cwd, st->job.out, err);
+    if (!a->isolated)
+        return 0;
     /* once a step is enough */
     a->cwd_tell = !image && !st->request.quiet && st->handoff.request.node_id == 0;
     return copy_string(&a->cwd_fallback, image ? image : "/", err);
+}
+
+/* A task's PATH is the launcher's: only what differs between tasks is not known here.
+ */
+static void add_native_path(const struct step *st, struct strv *env)
+{
+    const char *path = strv_env_get(st->env, "PATH");
+
+    strv_addf(env, "PATH=%s%s%s", st->path_prefix, path ? ":" : "", path ? path : "");
 }
 
 int step_answer(const struct step *st, struct handoff_answer *a, struct error *err)
@@ -37,10 +50,13 @@ int step_answer(const struct step *st, struct handoff_answer *a, struct error *e
     for (size_t i = 0; i < st->space.n; i++)
         a->namespaces[a->n_namespaces++] = st->space.types[i];
     strv_extend(&a->env_set, strv_argv(&settled->env_set));
-    if (!a->isolated)
-        return strv_check(&a->env_set, err);
-    strv_extend(&a->env, strv_argv(&st->launch.plan.env));
-    strv_extend(&a->pass, strv_argv(&settled->env_pass));
+    if (a->isolated) {
+        strv_extend(&a->env, strv_argv(&st->launch.plan.env));
+        strv_extend(&a->pass, strv_argv(&settled->env_pass));
+    } else if (st->path_prefix) {
+        add_native_path(st, &a->env);
+    }
+    step_add_job_env(st, &a->env);
     return answer_cwd(st, a, err);
 }
 
@@ -95,7 +111,8 @@ static int send_fds(int socket, const int *fds, size_t n, struct error *err)
 int step_send(struct step *st, struct error *err)
 {
     struct launch *l = &st->launch;
-    const int kept[] = {l->rootfs.lockfd, l->farm.owner.fd};
+    const int kept[] = {l->rootfs.lockfd, l->farm.owner.fd, st->lab.tree.lockfd,
+                        st->claim.fd};
     int fds[HANDOFF_DESCRIPTORS];
     size_t n = 0;
 

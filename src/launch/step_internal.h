@@ -5,12 +5,15 @@
 #include <stdbool.h>
 
 #include "launch/bindlist.h"
+#include "launch/job.h"
+#include "launch/labopen.h"
 #include "launch/meter.h"
 #include "launch/prepare.h"
 #include "launch/session.h"
 #include "launch/step.h"
 #include "request/handoff.h"
 #include "runtime/space.h"
+#include "sys/lockfile.h"
 
 struct error;
 
@@ -22,6 +25,11 @@ struct step {
     struct meter_watch watch;
     struct session session;
     bool have_session;
+    struct opened_lab lab;
+    struct job_unit job; /* has_job: the step is in this job's sandbox */
+    bool has_job;
+    char *unit_text, *path_prefix;
+    struct lockfile claim;
     struct launch launch;
     struct bindlist binds;
     struct space space;
@@ -33,6 +41,17 @@ int step_cancelled(void *arg);
 /* Binds beside image and lab: the batch script, the terminal, what the tasks' PMIx
  * client reads. */
 int step_add_binds(struct step *st, struct error *err);
+
+/* --repx-job; each does nothing without one. Opens lab and job and checks that the
+ * inputs are there; writes nothing. */
+int step_open_job(struct step *st, struct error *err);
+/* Claims the job for this step and writes the files that it reads. */
+int step_prepare_job(struct step *st, struct error *err);
+int step_add_job_binds(struct step *st, struct error *err);
+/* What comes first in PATH. NULL: nothing, or err is filled. Owned by the caller. */
+char *step_path_prefix(const struct step *st, struct error *err);
+void step_add_job_env(const struct step *st, struct strv *env);
+void step_release_job(struct step *st);
 
 /* Says which option to use when the tasks, should they be an MPI program, could reach
  * neither their server nor each other. */

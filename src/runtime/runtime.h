@@ -25,6 +25,7 @@ enum runtime_staging {
 struct runtime_tools {
     char *bwrap; /* absolute path, NULL: not found */
     char *init;  /* repx-sandbox-init, static; absolute path */
+    char *job;   /* repx-job, static; NULL: not found, which only steps notice */
     char *podman, *crun;
     char *podman_hook; /* repx-podman-hook, a part of this program */
     char *docker;

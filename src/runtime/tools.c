@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "runtime/job_protocol.h"
 #include "runtime/runtime.h"
 #include "sys/process.h"
 
@@ -26,6 +27,7 @@ void runtime_tools_release(struct runtime_tools *t)
     free(t->podman_hook);
     free(t->docker);
     free(t->docker_host);
+    free(t->job);
     free(t->state_dir);
     free(t->staging_why);
     *t = (struct runtime_tools)RUNTIME_TOOLS_INIT;
@@ -85,6 +87,7 @@ static int find_own(struct runtime_tools *t, struct error *err)
         return error_oom(err);
     t->init = process_find_program(INIT_NAME, dirs);
     t->podman_hook = process_find_program(HOOK_NAME, dirs);
+    t->job = process_find_program(JOB_PROGRAM, dirs);
     return 0;
 }
 

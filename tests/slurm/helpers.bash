@@ -37,7 +37,7 @@ plugin_install() {
     export PLUGIN
     chmod 0755 "$PLUGIN"
     cp "$BUILD/spank/repx.so" "$BUILD/src/repx-launch" "$BUILD/src/repx-step-join" \
-        "$BUILD/src/repx-sandbox-init" "$PLUGIN/"
+        "$BUILD/src/repx-sandbox-init" "$BUILD/src/repx-job" "$PLUGIN/"
     plugstack_site
 }
 

@@ -281,3 +281,76 @@ cold_end() {
     cold_end
     [[ $status -eq 0 && $(wc -l <<<"$out") -eq 4 ]] || show "not made again"
 }
+
+# lab_step JOB SRUN-ARGUMENT...: in the sandbox of a job of $LAB; sets status, out and err.
+lab_step() {
+    status=0
+    as_user srun -J "$JOB" --repx-lab="$LAB" --repx-job="$1" --repx-base-path="$BASE" "${@:2}" \
+        </dev/null >"$OUT" 2>"$ERR" || status=$?
+    out=$(<"$OUT") err=$(<"$ERR")
+}
+
+# run_as_step JOB: repx-launch run --srun in a batch job of four tasks on two nodes; sets SLURM_ID.
+run_as_step() {
+    SLURM_ID=$(as_user sbatch --parsable -J "$JOB" -N2 -n4 -o "$SHARED/slurm-%j.out" "$SHARED/job.sh" \
+        "$1" --lab "$LAB" --srun)
+    finish "$SLURM_ID"
+}
+
+@test "a step in the sandbox of a lab's job" {
+    local first second
+    make_lab job --sweep 1 --stages 2
+    first=$(jobs_of "$LAB" sim stage-A) second=$(jobs_of "$LAB" sim stage-B)
+    lab_step "$second" -n1 repx-job
+    ends 125
+    [[ $err == *"run it first"* ]] || show "no sentence"
+    lab_step "$first" -N2 -n3 sh -c 'pwd; ls "$1/outputs"' - "$BASE"
+    ends 0
+    [[ $(sort -u <<<"$out") == "$(printf '%s\n' "$(out_dir "$first")" "$first" | sort)" ]] ||
+        show "it is somewhere else, or sees more than its own"
+    lab_step "$first" -n2 repx-job
+    ends 0
+    [[ $(grep -c "^job script .* args: $(out_dir "$first") $(repx_dir "$first")/inputs.json" "$OUT") -eq 2 &&
+        -s $(out_dir "$first")/numbers.txt ]] || show "not the job's script"
+    [[ ! -e $(repx_dir "$first")/SUCCESS && ! -e $(repx_dir "$first")/launch.json ]]
+    lab_step "$first" -n1 repx-job again
+    ends 2
+    lab_step no-such-job -n1 repx-job
+    ends 125
+    step -n1 sh -c 'PATH=$PATH:/run/repx/bin; repx-job'
+    ends 127
+}
+
+@test "repx-launch run --srun: the script on every task, one outcome" {
+    local job
+    make_lab srun --sweep 1 --stages 2
+    job=$(jobs_of "$LAB" sim stage-A)
+    run_as_step "$job"
+    ended_as "$SLURM_ID" COMPLETED 0:0
+    marked "$job" SUCCESS
+    [[ $(grep -c "^job script" "$(repx_dir "$job")/stdout.log") -eq 4 ]]
+    [[ $(record "$job" '[.runtime.name, .runtime.network, .exit.code] | join(" ")') == "bwrap none 0" ]]
+    job=$(jobs_of "$LAB" sim stage-B)
+    run_as_step "$job"
+    ended_as "$SLURM_ID" COMPLETED 0:0
+    marked "$job" SUCCESS
+    make_lab srun-failing --sweep 1 --stages 1 --fail-stage 0 --fail-value 0 --fail-code 3
+    job=$(jobs_of "$LAB" sim stage-A)
+    run_as_step "$job"
+    ended_as "$SLURM_ID" FAILED 3:0
+    marked "$job" FAIL
+}
+
+@test "two steps of a job at once: the second one is refused" {
+    local job
+    make_lab twice --sweep 1 --stages 1
+    job=$(jobs_of "$LAB" sim stage-A)
+    as_user srun -J "$JOB" --repx-lab="$LAB" --repx-job="$job" --repx-base-path="$BASE" -n1 \
+        sh -c 'echo ready; sleep 600' >"$OUT-first" 2>&1 &
+    await 20 grep -q ready "$OUT-first"
+    lab_step "$job" -n1 repx-job
+    ends 125
+    [[ $err == *"running already (Slurm step"* ]] || show "no sentence"
+    scancel --name "$JOB"
+    wait $! || true
+}
