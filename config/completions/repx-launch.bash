@@ -100,7 +100,7 @@ _repx_launch()
     fi
     case $command in
     'run')
-        mapfile -t COMPREPLY < <(compgen -W ' --lab --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --gpus --env --workdir --jobs --rerun --grace --no-verify-lab --unit --verbose --quiet --help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W ' --lab --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --gpus --env --workdir --jobs --srun --rerun --grace --no-verify-lab --unit --verbose --quiet --help' -- "$cur")
         ;;
     'exec')
         mapfile -t COMPREPLY < <(compgen -W ' --lab --image --runtime --bwrap --podman --docker --native --target --config --base-path --node-local-path --mount-host-paths --mount-path --network --gpus --env --workdir --grace --verbose --quiet --help' -- "$cur")

@@ -103,7 +103,7 @@ static int add_fabric(struct step *st, struct error *err)
 }
 
 /* An MPI library looks at the node it is on: cores and caches to bind ranks to, network
- * interfaces, which are all in /sys (docs/adr/0016). */
+ * interfaces, which are all in /sys (docs/adr/0021). */
 static int add_hardware(struct step *st, struct error *err)
 {
     if (!strv_env_get(st->env, "SLURM_MPI_TYPE") ||
