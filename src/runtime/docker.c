@@ -129,6 +129,22 @@ static int find_user(struct docker_user *u, struct error *err)
     return 0;
 }
 
+/* With the host's own /etc in the sandbox, what docker insists on there would be made
+ * on the host, by root. */
+static int check_host_etc(const struct plan *plan, struct error *err)
+{
+    static const char *const files[] = {"/etc/hosts", "/etc/hostname",
+                                        "/etc/resolv.conf"};
+
+    for (size_t i = 0; !plan->rootfs && i < array_size(files); i++)
+        if (access(files[i], F_OK) < 0) {
+            error_fail(err, "docker would make the file %s on this node", files[i]);
+            return error_hint(err, "make it yourself, or use --podman or --bwrap with "
+                                   "--mount-host-paths");
+        }
+    return 0;
+}
+
 int docker_prepare(struct engine *e, const struct plan *plan, struct strv *argv,
                    struct error *err)
 {
@@ -145,7 +161,7 @@ int docker_prepare(struct engine *e, const struct plan *plan, struct strv *argv,
             return -1;
     }
     if (find_user(&user, err) < 0 || engine_build(e, plan, true, &mounts, err) < 0 ||
-        docker_root_image(e, &image, err) < 0)
+        engine_add_submounts(&mounts, err) < 0 || docker_root_image(e, &image, err) < 0)
         r = -1;
     if (r == 0)
         r = docker_argv(plan, e->tools, e->dir, e->id, &mounts, &user, image, argv,
@@ -162,6 +178,8 @@ static int docker_command(const struct plan *plan, const struct runtime_tools *t
         return error_fail(err, "docker or repx-sandbox-init is missing; 'repx-launch "
                                "doctor' tells what to install");
     if (docker_reachable(tools, err) != 0)
+        return -1;
+    if (check_host_etc(plan, err) < 0)
         return -1;
     out->engine = engine_new(&backend_docker, tools, plan, err);
     out->program = strdup(tools->docker);

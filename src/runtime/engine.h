@@ -95,7 +95,12 @@ int engine_build(struct engine *e, const struct plan *plan, bool cover_root,
                  struct engine_mounts *out, struct error *err);
 int engine_mounts_add(struct engine_mounts *m, enum engine_mount_kind kind,
                       const char *source, const char *dest, struct error *err);
+bool engine_mounts_has(const struct engine_mounts *m, const char *dest);
 void engine_mounts_release(struct engine_mounts *m);
+
+/* Adds what is mounted below the sources of read-only binds as mounts of their own:
+ * docker (before 25) would leave those writable. */
+int engine_add_submounts(struct engine_mounts *m, struct error *err);
 
 /* Mounts below /proc are the engine's own business: it seals what the plan wants sealed
  * there. True when the plan has some. */

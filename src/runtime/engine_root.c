@@ -54,6 +54,14 @@ int engine_mounts_add(struct engine_mounts *m, enum engine_mount_kind kind,
     return item->dest && (item->source || !source) ? 0 : error_oom(err);
 }
 
+bool engine_mounts_has(const struct engine_mounts *m, const char *dest)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (strcmp(m->items[i].dest, dest) == 0)
+            return true;
+    return false;
+}
+
 static bool is_below(const char *path, const char *dir)
 {
     size_t n = strlen(dir);

@@ -398,6 +398,25 @@ as_root() {
     [[ $(</proc/sys/kernel/core_pattern) == "$pattern" ]]
 }
 
+# below_read_only: what is mounted below a read-only source is read-only, too.
+below_read_only() {
+    options=(-m "$T/host:/mnt")
+    # shellcheck disable=SC2016
+    in_image /bin/sh -c 'cat /mnt/sub/file; for f in /mnt/new /mnt/sub/new; do (echo x >$f) 2>/dev/null && echo "wrote $f"; done; true'
+    exits 0
+    prints below
+}
+
+@test "a mount below a read-only mount is read-only" {
+    [[ -n ${NAMESPACE:-} ]] || return 0
+    mkdir "$T/host/sub"
+    chmod -R a+rwX "$T/host"
+    in_namespace mount -t tmpfs -o mode=0777 tmpfs "$T/host/sub"
+    in_namespace sh -c "echo below >$T/host/sub/file"
+    in_each below_read_only sandbox
+    in_namespace umount "$T/host/sub"
+}
+
 @test "docker: a daemon that sees other files than the launcher gets no job" {
     [[ " $RUNTIMES " == *' docker '* && $(id -u) -eq 0 ]] || return 0
     runtime=docker
