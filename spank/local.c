@@ -108,7 +108,10 @@ int local_settle(spank_context_t context)
     plugin.components++;
     if (!plugin.options.any && !options_in_env(OPTIONS_OWN, environ))
         return 0;
-    return settle(context, &err) < 0 ? refuse(&err) : 0;
+    if (settle(context, &err) == 0)
+        return 0;
+    plugin.refused = true;
+    return refuse(&err);
 }
 
 /* The whole file equals text? That is how srun hands over a --multi-prog file. */
@@ -200,12 +203,27 @@ static int mark(spank_t sp, struct error *err)
     return mark_command(argv, plugin.site.join, err);
 }
 
+/* A variable from outside must not pass for our mark. Empty rather than unset: srun has
+ * copied the environment already, and only adds to that. */
+static int clear_marks(struct error *err)
+{
+    if (setenv(STEP_COMMAND_VARIABLE, "", 1) < 0 ||
+        setenv(STEP_MULTIPROG_VARIABLE, "", 1) < 0)
+        return error_oom(err);
+    return 0;
+}
+
 int local_mark(spank_t sp)
 {
     struct error err = ERROR_INIT;
 
-    if (!options_sandbox(&plugin.request))
+    if (!plugin.refused && !options_sandbox(&plugin.request))
         return 0;
+    if (clear_marks(&err) < 0)
+        return refuse(&err);
+    /* Where srun goes on, the node refuses what is not marked. */
+    if (plugin.refused)
+        return -1;
     if (plugin_step_is_script(plugin_number(sp, S_JOB_STEPID, 0)) &&
         !plugin.request.batch_script)
         return 0;

@@ -68,7 +68,7 @@ static int describe(struct spank_option *o, const struct request_option *row, in
 
     o->name = options_name(row);
     o->arginfo = str_printf("%s%s", row->arg ? row->arg : "yes|no", more);
-    o->usage = str_printf("repx: %s", row->help);
+    o->usage = strdup(row->help);
     o->has_arg = row->arg ? 1 : 2; /* as getopt: needed, possible */
     o->val = val;
     o->cb = take;

@@ -19,7 +19,8 @@ struct plugin {
     struct request request; /* filled after the options are known */
     struct site site;
     struct error site_error; /* class NONE: plugstack.conf is in order */
-    unsigned components;     /* of srun: more than one for a heterogeneous step */
+    bool refused;        /* locally; an optional plugin's srun goes on all the same */
+    unsigned components; /* of srun: more than one for a heterogeneous step */
 };
 
 extern struct plugin plugin;

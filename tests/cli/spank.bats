@@ -389,6 +389,11 @@ waits() {
     exits 1
     prints ''
     says "a heterogeneous step cannot have --repx options"
+    # srun goes on when the plugin is optional; the node does not
+    play srun --optional --components 2 --opt repx-image=X -- /bin/echo ran
+    exits 125
+    prints ''
+    says "a heterogeneous step cannot have" "srun did not prepare this step"
     play srun --components 2 --opt repx-image=none -- /bin/echo ran
     prints ran
     play srun --components 2 -- /bin/echo ran
