@@ -1,5 +1,5 @@
-/* nothing: the command of the warm starts. Static, so that what is timed is the start of a
- * sandbox and not the loading of libraries.
+/* nothing: the command of the warm starts. Static, so that what is timed is the start
+ * of a sandbox and not the loading of libraries.
  *
  *   nothing                  does nothing, whatever else it is given
  *   nothing --print FILE...  prints what is in the files

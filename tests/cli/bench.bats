@@ -83,7 +83,7 @@ checked() {
     cat >"$T/lossy/src/repx-launch" <<END
 #!/bin/sh
 "$LAUNCH" "\$@" || exit
-find "\$5" -type f -path '*/root/*' -name 'file10*' -exec rm {} +
+find "\$5" -type f -path '*/nix/store/*' -name 'file10*' -exec rm {} +
 END
     chmod 0755 "$T"/{idle,lossy}/src/repx-launch
     bench --only cold/repx/none --contenders repx-launch --json "$T/result.json" \

@@ -106,15 +106,15 @@ class Launcher(Cold):
                  self.image.docker_dir(self.method)]]
 
     def trees(self):
-        """The tree that a job gets: a composed one, or layers that are mounted over each other."""
+        """What a job gets: one composed tree, or the layers that are mounted over each other."""
         store = os.path.join(self.dir, "repx", "store-v1")
-        for kind in ("rootfs", "layers"):
-            entries = [e.path for e in os.scandir(os.path.join(store, kind))]
-            roots = [os.path.join(e, "root") for e in entries]
-            roots = [r for r in roots if os.path.isdir(r)]
-            if roots:
-                return roots
-        raise BenchError("%s has no root filesystem" % store)
+        for kind, name in (("rootfs", "root"), ("layers", "tree")):
+            top = os.path.join(store, kind)
+            found = [os.path.join(top, n, name) for n in os.listdir(top)]
+            found = [path for path in found if os.path.isdir(path)]
+            if found:
+                return found
+        raise BenchError("%s has neither a root filesystem nor layers" % store)
 
 
 class Other(Launcher):
