@@ -307,7 +307,7 @@ waits() {
 
 @test "options without an image become the launcher's variables" {
     REPX_NETWORK=none play srun --opt repx-network=host --opt repx-env='A=1\,2,B' \
-        --opt repx-verbose=2 --opt repx-mount-host-paths --opt repx-stage=auto -- \
+        --opt repx-verbose=2 --opt repx-mount-host-paths -- \
         /bin/sh -c 'env | grep -c ^REPX_; printenv REPX_NETWORK REPX_ENV REPX_VERBOSE REPX_MOUNT_HOST_PATHS'
     exits 0
     prints $'4\nhost\nA=1,2\nB\n\n2\nyes'

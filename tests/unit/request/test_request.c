@@ -424,7 +424,6 @@ static void test_validate(void **state)
         {"--env=A B=2", "option --env: 'A B'"},
         {"--mount-path=/a:b", "option --mount-path: mount '/a:b'"},
         {"--mount-path=:/b", "the source is empty"},
-        {"--stage=sbcast", "option --stage: 'sbcast' is not auto, shared or bcast"},
         {"--jobs=0", "option --jobs: 0 is too few"},
         {"--workdir=here", "option --workdir: 'here'"},
         {"-vq", "--verbose and --quiet"},
@@ -479,7 +478,7 @@ static void test_to_env_round_trip(void **state)
 
     assert_int_equal(PARSE("--lab=a b", "-vv", "--native=no", "--grace=3", "-eA=1,2",
                            "--mount-path=/a", "--mount-path=/b,c", "--job=J", "--bwrap",
-                           "--stage=auto"),
+                           "--batch-script"),
                      0);
     request_to_env(&f->r, &env);
     assert_string_equal(strv_env_get(strv_argv(&env), "REPX_ENV"), "A=1,2\n");
@@ -502,8 +501,9 @@ static void test_options_of_steps_are_no_others(void **state)
 
     assert_int_equal(request_parse(&f->r, FOR_RUN, WORDS("--job", "4"), &f->err), 0);
     assert_int_equal(f->r.jobs, 4);
-    assert_int_equal(request_parse(&f->r, FOR_RUN, WORDS("--stage=auto"), &f->err), -1);
-    assert_usage(f, "unknown option --stage");
+    assert_int_equal(request_parse(&f->r, FOR_RUN, WORDS("--batch-script"), &f->err),
+                     -1);
+    assert_usage(f, "unknown option --batch-script");
 }
 
 static void test_help_fits(void **state)
