@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "launch/cdi.h"
 
-enum { DEPTH_MAX = 32, VALUES_MAX = 200000 };
+enum { DEPTH_MAX = 32, VALUES_MAX = 50000 };
 
 struct reader {
     yaml_parser_t parser;

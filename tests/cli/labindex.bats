@@ -5,6 +5,16 @@
 # shellcheck disable=SC2154 # out and err: of helpers.bash
 load ../helpers
 
+setup_file() {
+    FILES=$(scratch)
+    export FILES
+    "$MAKE_LAB" --image none --sweep 1 --scatter --branches 1 --inter-run --hints "$FILES/small-lab" >/dev/null
+}
+
+teardown_file() {
+    scratch_remove "$FILES"
+}
+
 setup() {
     test_begin
     INDEX=$LOCAL/repx/labs-v1
@@ -14,10 +24,10 @@ teardown() {
     test_end
 }
 
-# lab OPTION...: a lab of these options, without an image.
+# lab: a copy of the lab, for this test.
 lab() {
-    rm -rf "$T/exp-lab"
-    make_lab "$T/exp-lab" --image none "$@"
+    cp -a "$FILES/small-lab" "$T/exp-lab"
+    use_lab "$T/exp-lab"
 }
 
 # without_index / with_index: a directory that others can write to is not believed.
@@ -69,7 +79,7 @@ same_answers() {
 
 @test "list and plan: the same with an index, before and after the jobs have run" {
     local jobs
-    lab --sweep 1 --scatter --branches 1 --inter-run --hints
+    lab
     mapfile -t jobs < <(jobs_of_runs)
     # names that are ambiguous, unknown, of a run, too short
     same_answers "${jobs[@]}" stage none sim ''
@@ -81,7 +91,7 @@ same_answers() {
 
 @test "one launch at a time makes the index" {
     local n pids=() id
-    lab --sweep 1
+    lab
     id=$(job stage-A)
     for n in 1 2 3 4; do
         "$LAUNCH" plan "$id" --native -v >/dev/null 2>"$T/err$n" &
@@ -97,7 +107,7 @@ same_answers() {
 }
 
 @test "list makes no index and no store; plan and run do" {
-    lab --sweep 1
+    lab
     ok list
     absent "$LOCAL" "$BASE"
     ok run "$(job stage-A)" --native -q
@@ -106,10 +116,11 @@ same_answers() {
 
 @test "a lab that was built again is read again, at once" {
     local id
-    lab --sweep 1
+    lab
     id=$(job stage-A)
     ok run "$id" --native -q
-    lab --sweep 2
+    rm -r "$LAB"
+    make_lab "$T/exp-lab" --image none --sweep 2
     ok run sim --native -q
     for id in $(jobs_of_run); do
         succeeded "$id"
@@ -121,7 +132,7 @@ same_answers() {
 
 @test "a damaged script, tool or index" {
     local id other
-    lab --sweep 1
+    lab
     id=$(job stage-A) other=$(job stage-B)
     ok run "$id" --native -q
     echo '# changed' >>"$(script "$other")"
@@ -146,7 +157,8 @@ same_answers() {
 
 @test "a lab that cannot be written to" {
     local id
-    lab --sweep 1 --readonly
+    lab
+    chmod -R a-w "$LAB"
     id=$(job stage-A)
     ok run "$id" --native -q
     ok run "$id" --native -q

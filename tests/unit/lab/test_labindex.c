@@ -588,8 +588,8 @@ static void flip_bits(const struct place *p, const char *suffix, size_t step)
 static void test_flipped_bits(void **state)
 {
     build(*state);
-    flip_bits(*state, ".lab", 5);
-    flip_bits(*state, ".jobs", 37);
+    flip_bits(*state, ".lab", 13);
+    flip_bits(*state, ".jobs", 97);
 }
 
 static void test_cut_short_or_strange(void **state)
