@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "launch/elf_soname.h"
+#include "request/handoff.h"
 #include "resolve/resolve.h"
 #include "sys/pathfd.h"
 
@@ -206,6 +207,17 @@ static int renumber(struct gpus *g, const struct gpus_context *c, struct error *
     return buf_check(&numbers, err) < 0 ? -1 : strv_check(&g->env, err);
 }
 
+static int tell_tasks(struct gpus *g, const struct cdi *cdi, struct error *err)
+{
+    _cleanup_buf_ struct buf numbers = BUF_INIT;
+
+    if (gpus_step_numbers(cdi, &g->names, &numbers, err) < 0)
+        return -1;
+    if (numbers.len > 0)
+        strv_addf(&g->env, HANDOFF_GPUS_VARIABLE "=%s", buf_str(&numbers));
+    return strv_check(&g->env, err);
+}
+
 static int chosen_names(const struct cdi *cdi, const struct gpus_context *c,
                         struct strv *names, struct error *err)
 {
@@ -247,8 +259,8 @@ int gpus_settle(struct gpus *out, const struct gpus_context *c, struct error *er
         r = no_specification(c, err);
     if (r == 0)
         r = add_devices(out, &cdi, &names, c, err);
-    if (r == 0 && names.count > 0 && !c->joined)
-        r = renumber(out, c, err);
+    if (r == 0 && names.count > 0)
+        r = c->joined ? tell_tasks(out, &cdi, err) : renumber(out, c, err);
     cdi_release(&cdi);
     if (r == 0)
         for (size_t i = 0; i < out->names.count; i++)

@@ -10,6 +10,7 @@
 #include "launch/bindlist.h"
 #include "launch/cdi.h"
 
+struct buf;
 struct error;
 struct settled;
 
@@ -41,6 +42,13 @@ struct gpus_context {
  */
 int gpus_settle(struct gpus *out, const struct gpus_context *c, struct error *err);
 void gpus_release(struct gpus *g);
+
+/* For the tasks of a step: the numbers of the device files of these devices, as
+ * VENDOR/CLASS=NAME, in the order in which they are counted where there are no others
+ * (HANDOFF_GPUS_VARIABLE). Nothing is added when tasks have the right numbers anyway:
+ * device cgroups make Slurm count so, or the numbers are the same. */
+int gpus_step_numbers(const struct cdi *cdi, const struct strv *names, struct buf *out,
+                      struct error *err);
 
 /* The names that "auto" means, as cdi_find takes them (gpus_auto.c). */
 int gpus_auto(const struct cdi *cdi, const struct gpus_context *c, struct strv *names,

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/parse.h"
@@ -208,4 +209,60 @@ int gpus_auto(const struct cdi *cdi, const struct gpus_context *c, struct strv *
             return -1;
     }
     return strv_check(names, err);
+}
+
+/* A device of the sandbox: the driver counts by its own numbers, which are the names of
+ * the devices where names are numbers. */
+struct counted {
+    uint64_t order;
+    long file;
+};
+
+static int compare_counted(const void *a, const void *b)
+{
+    const struct counted *x = a, *y = b;
+
+    if (x->order != y->order)
+        return x->order < y->order ? -1 : 1;
+    return x->file < y->file ? -1 : x->file > y->file;
+}
+
+/* 1: one of them has no number of its own. */
+static int count_devices(const struct cdi *cdi, const struct strv *names,
+                         struct counted *out, struct strv *files, struct error *err)
+{
+    struct cdi_choice choice;
+
+    for (size_t i = 0; i < names->count; i++) {
+        if (cdi_find(cdi, names->items[i], &choice, err) < 0)
+            return -1;
+        out[i].file = device_number(choice.device);
+        if (out[i].file < 0)
+            return 1;
+        out[i].order = UINT64_MAX;
+        parse_u64(choice.device->name, &out[i].order);
+        strv_addf(files, "%ld", out[i].file);
+    }
+    qsort(out, names->count, sizeof(*out), compare_counted);
+    return strv_check(files, err);
+}
+
+int gpus_step_numbers(const struct cdi *cdi, const struct strv *names, struct buf *out,
+                      struct error *err)
+{
+    _cleanup_free_ struct counted *devices = calloc(names->count + 1, sizeof(*devices));
+    _cleanup_strv_ struct strv files = STRV_INIT;
+    bool same = true;
+    int r;
+
+    if (!devices)
+        return error_oom(err);
+    r = count_devices(cdi, names, devices, &files, err);
+    for (size_t i = 0; r == 0 && i < names->count; i++)
+        same &= devices[i].file == (long)i;
+    if (r < 0 || r == 1 || same || constrained(cdi, &files))
+        return r < 0 ? -1 : 0;
+    for (size_t i = 0; i < names->count; i++)
+        buf_addf(out, "%s%ld", i ? "," : "", devices[i].file);
+    return buf_check(out, err);
 }

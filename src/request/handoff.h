@@ -134,6 +134,11 @@ int handoff_encode_answer(const struct handoff *h, enum handoff_phase phase,
 int handoff_decode(const void *data, size_t len, struct handoff *out,
                    struct error *err);
 
+/* In the answer's env: the numbers of the GPU device files that the sandbox has, in the
+ * order in which they are counted inside. A task's CUDA_VISIBLE_DEVICES and its like,
+ * which name device files, are counted anew by it; the task does not get it. */
+#define HANDOFF_GPUS_VARIABLE "REPX_STEP_GPUS"
+
 /* A task's complete environment (struct handoff_answer) from its own; terminal: stdin
  * is one; cwd: where it will start, NULL unknown. Appended to out. */
 int handoff_environment(const struct handoff_answer *a, char *const *own, bool terminal,

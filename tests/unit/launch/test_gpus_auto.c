@@ -178,6 +178,41 @@ static void test_joined_takes_what_the_step_has(void **state)
     assert_auto(*state, true, NULL, "1", "0");
 }
 
+static void assert_numbers(const struct node *n, char *names, const char *want)
+{
+    struct strv list = STRV_INIT;
+    struct error err = ERROR_INIT;
+    struct buf have = BUF_INIT;
+    char *word;
+
+    while ((word = strsep(&names, " ")))
+        strv_addf(&list, "nvidia.com/gpu=%s", word);
+    if (gpus_step_numbers(&n->cdi, &list, &have, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(buf_str(&have), want);
+    buf_release(&have);
+    strv_release(&list);
+}
+
+/* Inside they are counted as the driver does, so device 2 (file 3) comes first. */
+static void test_numbers_for_the_tasks_of_a_step(void **state)
+{
+    assert_numbers(*state, (char[]){"3 2"}, "3,2");
+    assert_numbers(*state, (char[]){"0"}, "1");
+    assert_numbers(*state, (char[]){"1"}, ""); /* is file 0 */
+    assert_numbers(*state, (char[]){"all"}, "");
+}
+
+static void test_numbers_with_constraint(void **state)
+{
+    hide(*state, "0");
+    if (geteuid() == 0)
+        assert_int_equal(setresuid(61001, 61001, 0), 0);
+    assert_numbers(*state, (char[]){"3 2"}, "");
+    if (getuid() == 61001)
+        assert_int_equal(setresuid(0, 0, 0), 0);
+}
+
 static void test_rocm(void **state)
 {
     const struct node *n = *state;
@@ -203,6 +238,8 @@ int main(void)
         AUTO_TEST(test_ambiguous_view_without_constraint),
         AUTO_TEST(test_ambiguous_view_with_constraint),
         AUTO_TEST(test_joined_takes_what_the_step_has),
+        AUTO_TEST(test_numbers_for_the_tasks_of_a_step),
+        AUTO_TEST(test_numbers_with_constraint),
         AUTO_TEST(test_rocm),
     };
 

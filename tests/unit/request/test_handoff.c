@@ -275,6 +275,41 @@ static void test_environment(void **state)
     handoff_answer_release(&a);
 }
 
+/* Each task's GPUs, of those that the sandbox has. */
+static void test_gpu_numbers(void **state)
+{
+    static const struct {
+        const char *own, *want;
+    } cases[] = {
+        {"CUDA_VISIBLE_DEVICES=12", "2"},
+        {"CUDA_VISIBLE_DEVICES=3,12", "1,2"},
+        {"CUDA_VISIBLE_DEVICES=2", "0"},
+        {"CUDA_VISIBLE_DEVICES=1", "1"}, /* none of them: as it is */
+        {"CUDA_VISIBLE_DEVICES=2,1", "2,1"},
+        {"CUDA_VISIBLE_DEVICES=GPU-2", "GPU-2"},
+        {"CUDA_VISIBLE_DEVICES=", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *task[] = {strdup(cases[i].own), NULL};
+        struct handoff_answer a = {.isolated = true};
+        struct strv env = STRV_INIT;
+        struct error err = ERROR_INIT;
+
+        strv_add(&a.env, HANDOFF_GPUS_VARIABLE "=2,3,12");
+        strv_add(&a.pass, "CUDA_VISIBLE_DEVICES");
+        assert_int_equal(handoff_environment(&a, task, false, NULL, &env, &err), 0);
+        assert_string_equal(strv_env_get(strv_argv(&env), "CUDA_VISIBLE_DEVICES"),
+                            cases[i].want);
+        assert_null(strv_env_get(strv_argv(&env), HANDOFF_GPUS_VARIABLE));
+        strv_release(&env);
+        strv_release(&a.env);
+        strv_release(&a.pass);
+        free(task[0]);
+    }
+}
+
 static void test_environment_natively(void **state)
 {
     struct handoff_answer a = HANDOFF_ANSWER_INIT;
@@ -307,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_changed_bytes),
         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_gpu_numbers),
         cmocka_unit_test(test_environment_natively),
     };
 
