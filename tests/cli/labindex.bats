@@ -87,6 +87,10 @@ same_answers() {
     same_answers "$(job stage-B)" "$(job stage-meta '' analysis)"
     ok run analysis --native -q
     succeeded "$(job stage-meta '' analysis)"
+    # what the job reads of the lab follows it, also when its length stays
+    edit '.gitHash = "deadbeee"' revision/metadata-sim.json
+    ok run "$(job stage-meta '' analysis)" --native -q
+    cmp "$BASE/artifacts/revision/metadata-sim.json" "$LAB/revision/metadata-sim.json"
 }
 
 @test "one launch at a time makes the index" {
