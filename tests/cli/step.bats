@@ -213,6 +213,32 @@ pmix_dir() {
     [[ $out == /sys/devices/system/cpu/online && $status -ne 0 ]] || show "not visible, or writable"
 }
 
+@test "the fabric's devices come with the host's network, for MPI" {
+    [[ $EUID -eq 0 ]] || skip "only root can make another /dev"
+    mkdir "$T/dev"
+    export SLURM_MPI_TYPE=pmi2 T image
+    # a /dev of this test alone, with two devices of that kind and one of another
+    with_devices() {
+        unshare --mount --propagation private bash -c '
+            mount -t tmpfs tmpfs "$T/dev"
+            mkdir "$T/dev/shm" "$T/dev/pts" "$T/dev/infiniband"
+            for name in null zero full random urandom tty ptmx; do
+                cp -a "/dev/$name" "$T/dev/"
+            done
+            cp -a /dev/null "$T/dev/infiniband/uverbs0"
+            cp -a /dev/null "$T/dev/hfi1_0"
+            cp -a /dev/null "$T/dev/other"
+            mount --rbind /dev/pts "$T/dev/pts"
+            mount --move "$T/dev" /dev
+            exec "$@"' - "$SOURCE/tests/step_host.py" \
+            --join 'ls /dev/infiniband /dev/hfi1_0; ls /dev/other || echo none' "$LAUNCH" \
+            "--image=$image" "$@" 2>/dev/null | tail -n +2
+    }
+    [[ $(with_devices --network=host) == $'/dev/hfi1_0\n\n/dev/infiniband:\nuverbs0\nnone' ]] ||
+        show "$(with_devices --network=host)"
+    [[ $(with_devices) == none ]] || show "$(with_devices)"
+}
+
 @test "MPI tasks without a network are told of the option, others are not" {
     export SLURM_MPI_TYPE=pmix PMIX_RANK=0
     step --n-tasks 2 -- "--image=$image"

@@ -179,6 +179,27 @@ JOB
     done
 }
 
+@test "a batch job that is put back into the queue" {
+    local id
+    cat >"$SHARED/again.sh" <<'JOB'
+#!/bin/sh
+srun sh -c 'echo run $SLURM_RESTART_COUNT'
+[ -n "$SLURM_RESTART_COUNT" ] || srun sleep 600
+JOB
+    id=$(as_user sbatch --parsable -J "$JOB" --requeue --open-mode=append -n2 --repx-image="$IMAGE" \
+        -o "$SHARED/again.out" "$SHARED/again.sh")
+    await 20 grep -q run "$SHARED/again.out"
+    scontrol requeue "$id"
+    is_pending() {
+        [[ $(job_field "$id" JobState) == PENDING ]]
+    }
+    await 20 is_pending
+    scontrol update JobId="$id" StartTime=now
+    finish "$id"
+    ended_as "$id" COMPLETED 0:0
+    [[ $(grep -c '^run 1$' "$SHARED/again.out") -eq 2 ]]
+}
+
 @test "--kill-on-bad-exit ends the other tasks" {
     step -N2 -n4 -K sh -c '[ "$SLURM_PROCID" = 3 ] && exit 6; sleep 600'
     [[ $status -ne 0 ]] || show "succeeded"

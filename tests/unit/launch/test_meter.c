@@ -3,12 +3,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "launch/meter.h"
+#include "sys/fdio.h"
 
 #define SECOND 1000000000ull
 
@@ -63,6 +67,83 @@ static void a_narrow_terminal_keeps_the_numbers(void **state)
                 "repx-launch: composing ...: 2 of 80 layers");
 }
 
+/* What the meter writes to standard error when update is called with these clocks;
+ * ages: nanoseconds since the start of the work, one call each. */
+static void written(struct meter *m, const uint64_t *ages, size_t n, char *out,
+                    size_t size)
+{
+    int ends[2], saved = dup(STDERR_FILENO);
+    uint64_t start = fdio_monotonic_ns();
+    ssize_t len;
+
+    assert_int_equal(pipe(ends), 0);
+    assert_true(saved >= 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+    for (size_t i = 0; i < n; i++) {
+        m->start_ns = start - ages[i];
+        if (i > 0) /* as if the line before had been written then */
+            m->last_ns = start - (ages[i] - ages[i - 1]);
+        m->hooks.update(m->hooks.arg, "extract", 500000000, 1500000000);
+    }
+    fflush(stderr);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    close(saved);
+    close(ends[1]);
+    len = read(ends[0], out, size - 1);
+    close(ends[0]);
+    assert_true(len >= 0);
+    out[len] = '\0';
+}
+
+static unsigned lines_of(const char *text)
+{
+    unsigned n = 0;
+
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static void whole_lines_without_a_terminal(void **state)
+{
+    const struct meter_watch watch = {.lines_after_ns = 3 * SECOND,
+                                      .lines_every_ns = 5 * SECOND};
+    const uint64_t early[] = {2 * SECOND},
+                   late[] = {4 * SECOND, 6 * SECOND, 12 * SECOND};
+    char text[1024];
+    struct meter m;
+
+    meter_init(&m, "/lab/images/a.tar", &watch);
+    m.terminal = false;
+    written(&m, early, 1, text, sizeof(text));
+    assert_string_equal(text, "");
+    log_set_name("repx: n1");
+    written(&m, late, 3, text, sizeof(text));
+    log_set_name("repx-launch");
+    assert_int_equal(lines_of(text), 2);
+    assert_int_equal(strncmp(text, "repx: n1: extracting a.tar: 0.50 of 1.50 GB, ", 45),
+                     0);
+    assert_null(strchr(text, '\r'));
+}
+
+static int yes(void *arg)
+{
+    ++*(int *)arg;
+    return 1;
+}
+
+static void a_watch_can_stop_the_work(void **state)
+{
+    int asked = 0;
+    const struct meter_watch watch = {.cancelled = yes, .arg = &asked};
+    struct meter m;
+
+    meter_init(&m, "a.tar", &watch);
+    assert_int_equal(m.hooks.cancelled(m.hooks.arg), 1);
+    assert_int_equal(asked, 1);
+    meter_init(&m, "a.tar", NULL);
+    assert_int_equal(m.hooks.cancelled(m.hooks.arg), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -71,6 +152,8 @@ int main(void)
         cmocka_unit_test(composing_counts_layers),
         cmocka_unit_test(a_long_name_is_cut_at_its_front),
         cmocka_unit_test(a_narrow_terminal_keeps_the_numbers),
+        cmocka_unit_test(whole_lines_without_a_terminal),
+        cmocka_unit_test(a_watch_can_stop_the_work),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
