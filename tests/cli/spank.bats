@@ -220,6 +220,47 @@ waits() {
     none_left
 }
 
+# launcher_pid: of this test's launcher, which is $T/bin/repx-launch.
+launcher_pid() {
+    find /proc -mindepth 2 -maxdepth 2 -name exe -lname "$T/bin/repx-launch" -printf '%h\n' \
+        2>/dev/null | cut -d/ -f3
+}
+
+@test "the task that started the launcher is killed: it goes on for the others" {
+    FAKE_STEP='wait'
+    export FAKE_STEP_GO=$T/open/go
+    (
+        await waits
+        read -r _ _ _ maker _ <"/proc/$(launcher_pid)/stat"
+        kill -KILL "$maker"
+        touch "$T/open/go"
+    ) &
+    play srun --tasks 3 --opt repx-image=X -- /bin/echo ran
+    wait
+    exits 137
+    prints $'ran\nran'
+    starts 1
+    none_left
+}
+
+@test "task and launcher are killed: another task takes over" {
+    FAKE_STEP='wait'
+    export FAKE_STEP_GO=$T/open/go
+    (
+        await waits
+        launcher=$(launcher_pid)
+        read -r _ _ _ maker _ <"/proc/$launcher/stat"
+        kill -KILL "$maker" "$launcher"
+        touch "$T/open/go"
+    ) &
+    play srun --tasks 3 --opt repx-image=X -- /bin/echo ran
+    wait
+    exits 137
+    prints $'ran\nran'
+    starts 2
+    none_left
+}
+
 @test "a signal for the tasks while they wait ends the step at once" {
     FAKE_STEP='wait'
     export FAKE_STEP_GO=$T/open/go
