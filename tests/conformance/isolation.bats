@@ -353,6 +353,55 @@ JOB
     each minimal_dev
 }
 
+# gpu_site: sets SITE, a prefix with which a command sees an /etc where the site describes
+# two GPUs, which only look like it.
+gpu_site() {
+    local n
+    mkdir "$T/gpu"
+    chmod 0755 "$T" "$T/gpu"
+    for n in 0 1; do
+        mknod -m 0666 "$T/gpu/nvidia$n" c 1 3
+    done
+    echo 'a library' >"$T/gpu/libgpu.so.1"
+    cp -a /etc "$T/etc"
+    mkdir -p "$T/etc/cdi"
+    [[ ! -e $FILES/subids ]] || tee "$T/etc/subuid" <"$FILES/subids" >"$T/etc/subgid"
+    jq -n --arg dir "$T/gpu" '{cdiVersion: "0.5.0", kind: "nvidia.com/gpu",
+        devices: [range(2) | {name: "\(.)", containerEdits: {deviceNodes:
+            [{path: "/dev/nvidia\(.)", hostPath: "\($dir)/nvidia\(.)"}]}}],
+        containerEdits: {env: ["NVIDIA_VISIBLE_DEVICES=void"],
+            mounts: [{hostPath: "\($dir)/libgpu.so.1", containerPath: "/usr/lib/gpu/libgpu.so.1"}],
+            hooks: [{hookName: "createContainer", path: "/usr/bin/nvidia-ctk", args: ["nvidia-ctk",
+                "hook", "create-symlinks", "--link", "libgpu.so.1::/usr/lib/gpu/libgpu.so"]}]}}' \
+        >"$T/etc/cdi/nvidia.json"
+    # shellcheck disable=SC2016
+    SITE=(unshare --mount bash -c 'mount --bind "$0" /etc && exec "$@"' "$T/etc")
+}
+
+gpus() {
+    if [[ ${AS[0]:-} == in_namespace ]]; then
+        AS=(in_namespace "${SITE[@]}" "${AS[@]:1}")
+    else
+        AS=("${SITE[@]}" "${AS[@]}")
+    fi
+    in_job --gpus 1 <<<'cd /dev; echo nvidia*; : >nvidia1 && cat nvidia1 /usr/lib/gpu/libgpu.so
+        readlink /run/opengl-driver/lib/libgpu.so; echo $NVIDIA_VISIBLE_DEVICES $LD_LIBRARY_PATH
+        (: >/usr/lib/gpu/libgpu.so.1) 2>/dev/null || echo read-only'
+    is 'nvidia1
+a library
+libgpu.so.1
+void /run/opengl-driver/lib
+read-only'
+    in_job <<<'ls /dev | grep -c nvidia'
+    is 0
+}
+
+@test "GPUs: the device that is asked for, with its libraries, read-only; none otherwise" {
+    [[ $(id -u) -eq 0 ]] || skip 'only root can make device files'
+    gpu_site
+    each gpus
+}
+
 no_privileges() {
     in_job <<'JOB'
 grep -E '^(NoNewPrivs|CapEff|CapPrm|CapInh|CapBnd|CapAmb)' /proc/self/status | tr -d '\t'
