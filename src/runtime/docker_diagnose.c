@@ -10,12 +10,14 @@
 #include "runtime/docker.h"
 #include "runtime/runtime_internal.h"
 
+#define MARK "repx:" /* warnings may stand before and after */
+
 /* "20.10.24 (overlay2, cgroup v2)". The client's configuration is not looked at. */
 static void check_daemon(const struct runtime_tools *tools, runtime_report report,
                          void *arg)
 {
     static const char format[] =
-        "{{.ServerVersion}} ({{.Driver}}, cgroup v{{.CgroupVersion}})";
+        MARK "{{.ServerVersion}} ({{.Driver}}, cgroup v{{.CgroupVersion}})";
     char *const argv[] = {tools->docker,
                           (char[]){"--host"},
                           tools->docker_host,
@@ -27,12 +29,15 @@ static void check_daemon(const struct runtime_tools *tools, runtime_report repor
     _cleanup_buf_ struct buf text = BUF_INIT;
     _cleanup_free_ char *line = NULL;
     struct error err = ERROR_INIT;
+    const char *found;
 
     if (engine_run(argv, env, -1, &text, &err) != 0) {
         report(arg, "docker-server", false, err.text);
         return;
     }
-    line = strndup(buf_str(&text), strcspn(buf_str(&text), "\n"));
+    found = strstr(buf_str(&text), MARK);
+    found = found ? found + strlen(MARK) : "it told nothing about itself";
+    line = strndup(found, strcspn(found, "\n"));
     report(arg, "docker-server", true, line ? line : "");
 }
 

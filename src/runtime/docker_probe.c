@@ -54,19 +54,21 @@ int docker_reachable(const struct runtime_tools *tools, struct error *why)
     return 0;
 }
 
-/* What the daemon is, in one line: "20.10.24 [name=seccomp,profile=default]". */
+/* "MARK linux [name=seccomp,profile=default]"; warnings may stand before and after. */
+#define MARK "repx:"
+
 static int check_daemon(const struct engine *e, struct error *why)
 {
     _cleanup_strv_ struct strv argv = STRV_INIT, env = STRV_INIT;
     _cleanup_buf_ struct buf output = BUF_INIT;
 
     docker_globals(e->tools, e->dir, &argv);
-    strv_addl(&argv, "info", "--format", "{{.OSType}} {{.SecurityOptions}}", NULL);
+    strv_addl(&argv, "info", "--format", MARK "{{.OSType}} {{.SecurityOptions}}", NULL);
     if (strv_check(&argv, why) < 0 || docker_env(e->dir, &env, why) < 0)
         return -1;
     if (engine_run(strv_argv(&argv), strv_argv(&env), -1, &output, why) != 0)
         return 1;
-    if (strncmp(buf_str(&output), "linux ", 6) != 0) {
+    if (!strstr(buf_str(&output), MARK "linux ")) {
         error_fail(why, "docker's daemon runs no Linux containers");
         return 1;
     }

@@ -21,7 +21,9 @@
 #include "runtime/runtime_internal.h"
 
 /* newuidmap and conmon are found there. */
-#define PODMAN_PATH "PATH=/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin"
+#define PODMAN_PATH                                                                    \
+    "PATH=/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin:/run/wrappers/bin:"             \
+    "/run/current-system/sw/bin"
 
 int podman_env(const char *dir, const char *id, struct strv *env, struct error *err)
 {

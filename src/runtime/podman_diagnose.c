@@ -80,7 +80,8 @@ static void check_ids(runtime_report report, void *arg)
 static void check_newuidmap(runtime_report report, void *arg)
 {
     _cleanup_free_ char *path = process_find_program(
-        "newuidmap", "/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin");
+        "newuidmap", "/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin:"
+                     "/run/wrappers/bin");
     struct stat st;
 
     if (geteuid() == 0)

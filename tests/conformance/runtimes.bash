@@ -1,8 +1,8 @@
 # runtimes.bash: each check of this directory in each runtime, as each kind of user.
 #
 # podman and docker run in a mount namespace of the tests: with the pure cgroup v2 layout,
-# which crun needs, with
-# subordinate ids for nobody, and with a dockerd of its own, whose files are below FILES.
+# which crun needs, with subordinate ids for nobody, and with a dockerd of its own, whose
+# files are below FILES.
 # Nothing of the machine's own podman or docker is used or changed.
 # shellcheck shell=bash
 
@@ -17,7 +17,7 @@ engines_start() {
         echo 'podman and docker are tested by root: mounts, a daemon'
         return 1
     }
-    printf '%s:200000:65536\n' nobody repx-sandbox >"$FILES/subids"
+    echo 'nobody:200000:65536' >"$FILES/subids"
     # shellcheck disable=SC2016
     setpriv --pdeathsig KILL unshare --mount --propagation private bash -c '
         set -e

@@ -138,9 +138,10 @@ static void test_docker_daemon(void **state)
     refused(&tools, "docker", "too long", "");
     make_daemon(true);
     tools = tools_of_fake();
-    make_fake("echo 'linux [name=seccomp,profile=default name=rootless]'");
+    make_fake("echo 'WARNING: old'; echo 'repx:linux [name=seccomp,profile=default "
+              "name=rootless]'");
     refused(&tools, "docker", "rootless docker", "podman or bwrap");
-    make_fake("echo 'windows []'");
+    make_fake("echo 'repx:windows []'");
     refused(&tools, "docker", "no Linux containers", "");
     make_fake("echo 'Cannot connect' >&2; exit 1");
     refused(&tools, "docker", "Cannot connect", "exit code 1");
@@ -153,10 +154,10 @@ static void test_docker_import(void **state)
 
     make_daemon(true);
     tools = tools_of_fake();
-    make_fake("case \"$*\" in *info*) echo 'linux []';; *inspect*) exit 1;;\n"
+    make_fake("case \"$*\" in *info*) echo 'repx:linux []';; *inspect*) exit 1;;\n"
               "*import*) echo 'no space left' >&2; exit 1;; esac");
     refused(&tools, "docker", "cannot import the root image", "no space left");
-    make_fake("case \"$*\" in *info*) echo 'linux []';; *import*) exit 1;; esac");
+    make_fake("case \"$*\" in *info*) echo 'repx:linux []';; *import*) exit 1;; esac");
     {
         struct error err = ERROR_INIT;
 
