@@ -321,6 +321,7 @@ static int add_gpus(struct session *s, const struct launch_spec *spec,
     if (gpus_settle(&parts->gpus, &c, err) < 0 ||
         append_all(&parts->binds, &parts->gpus.binds, true, err) < 0)
         return -1;
+    in->gpus = &parts->gpus.names;
     in->device_env = &parts->gpus.env;
     in->library_path = parts->gpus.has_libraries ? GPUS_LIBRARY_DIR : NULL;
     return 0;

@@ -177,6 +177,7 @@ static void add_plan(json_t *o, const struct record *r)
                         json_string(p->network == PLAN_NETWORK_HOST ? "host" : "none"));
     json_object_set_new(o, "runtime", runtime);
     json_object_set_new(o, "mounts", mounts_record(p));
+    json_object_set_new(o, "gpus", argv_record(&p->gpus));
     json_object_set_new(o, "environment", env_names(&p->env));
     json_object_set_new(o, "command", argv_record(&p->argv));
     json_object_set_new(o, "cwd", text_or_null(p->cwd));

@@ -41,6 +41,7 @@ struct plan_input {
     const char *resolv_conf, *hosts, *hostname;
     const struct strv *image_env;  /* of the image's config */
     const struct strv *passed_env; /* "NAME=VALUE" that matched the pass list */
+    const struct strv *gpus;       /* names of the GPUs; NULL none */
     const struct strv *device_env; /* "NAME=VALUE" that come with GPUs; NULL none */
     const char *library_path;      /* last in LD_LIBRARY_PATH; NULL none */
     const struct strv *env_set;    /* "NAME=VALUE", or "NAME" = take it from host_env */

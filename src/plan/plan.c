@@ -22,6 +22,7 @@ void plan_release(struct plan *p)
         free(p->dirs[i].path);
     free(p->dirs);
     strv_release(&p->lowers);
+    strv_release(&p->gpus);
     strv_release(&p->env);
     strv_release(&p->argv);
     *p = (struct plan)PLAN_INIT;

@@ -73,6 +73,7 @@ struct plan {
     char *image_ref; /* digest name of the image, for engines; NULL without image */
     struct plan_mount *mounts;
     size_t n_mounts, cap_mounts;
+    struct strv gpus; /* names of the devices, VENDOR/CLASS=NAME */
     struct strv env;  /* the complete environment */
     struct strv argv; /* the complete command */
     char *cwd;

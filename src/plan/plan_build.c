@@ -39,6 +39,10 @@ static int build_head(struct plan *out, const struct plan_input *in, struct erro
         out->network = PLAN_NETWORK_HOST;
     out->impure = in->impure || in->host_root;
     out->interactive = in->interactive;
+    if (in->gpus)
+        strv_extend(&out->gpus, strv_argv(in->gpus));
+    if (strv_check(&out->gpus, err) < 0)
+        return -1;
     return strv_check(&out->argv, err);
 }
 

@@ -101,6 +101,8 @@ char *plan_to_json(const struct plan *p, struct error *err)
         json_string(p->network == PLAN_NETWORK_HOST ? "host" : "none"));
     r |= json_object_set_new(root, "impure", json_boolean(p->impure));
     r |= json_object_set_new(root, "interactive", json_boolean(p->interactive));
+    if (p->gpus.count > 0)
+        r |= json_object_set_new(root, "gpus", json_argv(&p->gpus));
     r |= json_object_set_new(root, "cwd", json_text(p->cwd));
     r |= json_object_set_new(root, "argv", json_argv(&p->argv));
     r |= json_object_set_new(root, "environment", json_env(&p->env));
@@ -150,6 +152,8 @@ char *plan_to_text(const struct plan *p, struct error *err)
         buf_addf(&b, "%-9s %zu, merged\n", "layers", p->lowers.count);
     text_field(&b, "network", p->network == PLAN_NETWORK_HOST ? "host" : "none");
     text_field(&b, "mode", p->impure ? "impure" : NULL);
+    for (size_t i = 0; i < p->gpus.count; i++)
+        text_field(&b, "gpu", p->gpus.items[i]);
     text_field(&b, "cwd", p->cwd);
     if (p->n_mounts > 0)
         buf_adds(&b, "mounts\n");

@@ -392,6 +392,7 @@ a library
 libgpu.so.1
 void /run/opengl-driver/lib
 read-only'
+    [[ $(record "$consumer" '.gpus[]') == nvidia.com/gpu=1 ]]
     in_job <<<'ls /dev | grep -c nvidia'
     is 0
 }

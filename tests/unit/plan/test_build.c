@@ -95,7 +95,8 @@ static void test_golden_gpus(void **state)
     char *image_env[] = {(char[]){"LD_LIBRARY_PATH=/opt/lib"}, NULL};
     char *passed[] = {(char[]){"CUDA_VISIBLE_DEVICES=3"}, (char[]){"NVIDIA_X=1"}, NULL};
     char *device[] = {(char[]){"CUDA_VISIBLE_DEVICES=0"}, NULL};
-    struct strv image = STRV_INIT, pass = STRV_INIT, dev = STRV_INIT;
+    char *names[] = {(char[]){"nvidia.com/gpu=1"}, NULL};
+    struct strv image = STRV_INIT, pass = STRV_INIT, dev = STRV_INIT, gpus = STRV_INIT;
     struct plan_input in = case_pure();
 
     in.binds = binds;
@@ -103,11 +104,13 @@ static void test_golden_gpus(void **state)
     in.image_env = case_strv(&image, image_env);
     in.passed_env = case_strv(&pass, passed);
     in.device_env = case_strv(&dev, device);
+    in.gpus = case_strv(&gpus, names);
     in.library_path = "/run/opengl-driver/lib";
     check_golden(&in, "gpus");
     strv_release(&image);
     strv_release(&pass);
     strv_release(&dev);
+    strv_release(&gpus);
 }
 
 static void test_golden_host_root(void **state)
