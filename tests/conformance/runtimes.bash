@@ -21,6 +21,7 @@ engines_start() {
     # shellcheck disable=SC2016
     setpriv --pdeathsig KILL unshare --mount --propagation private bash -c '
         set -e
+        [[ -d /sys/fs/cgroup ]] || mount -t sysfs sysfs /sys
         if [[ $(stat -f -c %T /sys/fs/cgroup) != cgroup2fs ]]; then
             ! mountpoint -q /sys/fs/cgroup || umount -R /sys/fs/cgroup
             mount -t cgroup2 none /sys/fs/cgroup

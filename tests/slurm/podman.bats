@@ -16,7 +16,7 @@ setup_file() {
     nsenter --target "$(slurmd_pid)" --mount bash -c '
         set -e
         if [[ $(stat -f -c %T /sys/fs/cgroup) != cgroup2fs ]]; then
-            umount -R /sys/fs/cgroup
+            ! mountpoint -q /sys/fs/cgroup || umount -R /sys/fs/cgroup
             mount -t cgroup2 none /sys/fs/cgroup
         fi
         for file in /etc/subuid /etc/subgid; do
