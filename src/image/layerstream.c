@@ -1,88 +1,109 @@
 #include "image/layerstream.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "image/blocks.h"
+#include "image/decoder.h"
+#include "image/hashstrand.h"
 #include "image/source.h"
-#include "image/tarstream.h"
+
+/* Stored bytes are not needed in cache-sized pieces: a decoder shrinks what it reads.
+ */
+#define STORED_READ ((size_t)64 * 1024)
 
 struct layerstream {
     struct blob *blob;
-    struct archive *raw;
-    struct digest_ctx *blob_hash; /* NULL: not wanted */
-    struct digest_ctx *diff_hash;
     struct layerstream_options options;
-    struct error failure; /* of a read below libarchive, which keeps only a string */
-    uint64_t stored;
+    struct blocks *own; /* where the caller has none */
+    struct blocks *blocks;
+    struct hashstrand diff, stored;
+    bool has_diff, has_stored;
+    struct decoder *decoder; /* NULL: not compressed */
+    struct block *in;        /* stored bytes for the decoder */
+    size_t in_from;          /* where in them it is */
+    uint64_t stored_bytes, plain_bytes;
     bool stored_end, plain_end;
 };
 
-static ssize_t read_stored(struct layerstream *ls, const void **data, struct error *err)
+static int check_stop(const struct layerstream *ls, struct error *err)
 {
+    if (ls->options.stop &&
+        atomic_load_explicit(ls->options.stop, memory_order_relaxed))
+        return progress_cancelled(err);
+    return progress_check(ls->options.progress, err);
+}
+
+/* Appends stored bytes to the block, up to `most`, and hashes them. 0 at the end. */
+static ssize_t read_stored(struct layerstream *ls, struct block *b, size_t most,
+                           struct error *err)
+{
+    const struct layerstream_options *o = &ls->options;
+    size_t from = b->len, room = BLOCK_SIZE - from;
     ssize_t n;
 
-    if (progress_check(ls->options.progress, err) < 0)
+    if (check_stop(ls, err) < 0)
         return -1;
     if (ls->stored_end)
         return 0;
-    n = blob_next(ls->blob, data, err);
+    n = blob_read(ls->blob, b->data + from, most < room ? most : room, err);
     if (n < 0)
         return -1;
     if (n == 0)
         ls->stored_end = true;
-    else if (ls->blob_hash && digest_update(ls->blob_hash, *data, (size_t)n, err) < 0)
+    b->len += (size_t)n;
+    ls->stored_bytes += (uint64_t)n;
+    if (o->count)
+        atomic_fetch_add_explicit(&o->count->stored, (uint_fast64_t)n,
+                                  memory_order_relaxed);
+    progress_update(o->progress, "extract", o->done + ls->stored_bytes, o->total);
+    if (n > 0 && ls->has_stored &&
+        hashstrand_add(&ls->stored, b, from, (size_t)n, err) < 0)
         return -1;
-    ls->stored += (uint64_t)n;
-    progress_update(ls->options.progress, "extract", ls->options.done + ls->stored,
-                    ls->options.total);
     return n;
 }
 
-static la_ssize_t raw_read(struct archive *a, void *arg, const void **data)
+/* The first bytes say how it is compressed. A plain stream's are its first block. */
+static int begin(struct layerstream *ls, struct error *err)
 {
-    struct layerstream *ls = arg;
-    ssize_t n = read_stored(ls, data, &ls->failure);
+    enum decoder_kind kind;
+    ssize_t n = 1;
 
-    if (n >= 0)
-        return n;
-    archive_set_error(a, EIO, "read failed");
-    return ARCHIVE_FATAL;
-}
-
-/* The error of a failed libarchive call: ours if the read below failed, else its text.
- */
-static int raw_error(struct layerstream *ls, struct error *err)
-{
-    const char *text = archive_error_string(ls->raw);
-
-    if (ls->failure.class != ERROR_NONE) {
-        *err = ls->failure;
+    ls->in = block_new(ls->blocks, err);
+    if (!ls->in)
         return -1;
+    while (n > 0 && ls->in->len < DECODER_MAGIC_LEN) {
+        n = read_stored(ls, ls->in, STORED_READ, err);
+        if (n < 0)
+            return -1;
     }
-    return error_fail(err, "cannot decompress it: %s", text ? text : "damaged data");
+    kind = decoder_kind_of(ls->in->data, ls->in->len);
+    if (kind == DECODER_NONE)
+        return 0;
+    ls->decoder = decoder_new(kind, err);
+    return ls->decoder ? 0 : -1;
 }
 
-static int open_raw(struct layerstream *ls, struct error *err)
+static int init(struct layerstream *ls, struct error *err)
 {
-    struct archive_entry *entry;
-    int rc;
+    struct workpool *pool = ls->options.pool;
 
-    ls->raw = tarstream_new_raw(err);
-    if (!ls->raw)
+    ls->blocks = ls->options.blocks;
+    if (!ls->blocks) {
+        ls->own = blocks_new(0, NULL, err);
+        ls->blocks = ls->own;
+        if (!ls->own)
+            return -1;
+    }
+    ls->has_diff = !ls->options.no_hash;
+    ls->has_stored = ls->options.hash_blob;
+    if (ls->has_diff && hashstrand_init(&ls->diff, pool, err) < 0)
         return -1;
-    archive_read_set_read_callback(ls->raw, raw_read);
-    archive_read_set_callback_data(ls->raw, ls);
-    if (archive_read_open1(ls->raw) != ARCHIVE_OK)
-        return raw_error(ls, err);
-    rc = archive_read_next_header(ls->raw, &entry);
-    if (rc == ARCHIVE_EOF)
-        ls->plain_end = true;
-    else if (rc != ARCHIVE_OK)
-        return raw_error(ls, err);
-    return 0;
+    if (ls->has_stored && hashstrand_init(&ls->stored, pool, err) < 0)
+        return -1;
+    return begin(ls, err);
 }
 
 struct layerstream *layerstream_new(struct blob *blob,
@@ -98,70 +119,167 @@ struct layerstream *layerstream_new(struct blob *blob,
     }
     ls->blob = blob;
     ls->options = *options;
-    ls->diff_hash = digest_new(err);
-    if (!ls->diff_hash)
-        return NULL;
-    if (options->hash_blob) {
-        ls->blob_hash = digest_new(err);
-        if (!ls->blob_hash)
-            return NULL;
-    }
-    if (open_raw(ls, err) < 0)
+    strand_init(&ls->diff.strand, NULL, NULL);
+    strand_init(&ls->stored.strand, NULL, NULL);
+    if (init(ls, err) < 0)
         return NULL;
     return steal_ptr(ls);
 }
 
-void layerstream_free(struct layerstream **ls)
+void layerstream_free(struct layerstream **stream)
 {
-    if (!*ls)
+    struct layerstream *ls = *stream;
+
+    if (!ls)
         return;
-    tarstream_free(&(*ls)->raw);
-    blob_free(&(*ls)->blob);
-    digest_free(&(*ls)->blob_hash);
-    digest_free(&(*ls)->diff_hash);
-    free(*ls);
-    *ls = NULL;
+    hashstrand_drain(&ls->diff);
+    hashstrand_drain(&ls->stored);
+    hashstrand_release(&ls->diff);
+    hashstrand_release(&ls->stored);
+    decoder_free(&ls->decoder);
+    block_unref(ls->in);
+    blob_free(&ls->blob);
+    blocks_free(&ls->own);
+    free(ls);
+    *stream = NULL;
 }
 
-ssize_t layerstream_next(struct layerstream *ls, const void **data, struct error *err)
+static int fill_plain(struct layerstream *ls, struct block **out, struct error *err)
 {
-    la_int64_t offset;
-    size_t n = 0;
+    struct block *b = ls->in ? steal_ptr(ls->in) : block_new(ls->blocks, err);
+    ssize_t n = 1;
+
+    if (!b)
+        return -1;
+    while (n > 0 && b->len < BLOCK_SIZE)
+        n = read_stored(ls, b, BLOCK_SIZE, err);
+    *out = b;
+    return n < 0 ? -1 : 0;
+}
+
+/* More stored bytes behind those that the decoder has left, which move to the front of
+ * a fresh block: the old one may still be hashed. */
+static int refill(struct layerstream *ls, struct error *err)
+{
+    size_t left = ls->in->len - ls->in_from;
+    struct block *b;
+
+    if (BLOCK_SIZE - ls->in->len < STORED_READ) {
+        b = block_new(ls->blocks, err);
+        if (!b)
+            return -1;
+        memcpy(b->data, ls->in->data + ls->in_from, left);
+        b->len = left;
+        block_unref(ls->in);
+        ls->in = b;
+        ls->in_from = 0;
+    }
+    return read_stored(ls, ls->in, STORED_READ, err) < 0 ? -1 : 0;
+}
+
+/* One call of the decoder; reads on when it took nothing that was there. */
+static int decode(struct layerstream *ls, struct block *b, struct error *err)
+{
+    struct decoder_io io = {
+        .in = (unsigned char *)ls->in->data + ls->in_from,
+        .in_len = ls->in->len - ls->in_from,
+        .in_end = ls->stored_end,
+        .out = (unsigned char *)b->data + b->len,
+        .out_len = BLOCK_SIZE - b->len,
+    };
+    size_t in_len = io.in_len;
+    int rc = decoder_run(ls->decoder, &io, err);
+
+    if (rc < 0)
+        return -1;
+    ls->in_from = ls->in->len - io.in_len;
+    b->len = BLOCK_SIZE - io.out_len;
+    if (rc == 1) {
+        ls->plain_end = true;
+        return 0;
+    }
+    if (io.out_len == 0 || (io.in_len > 0 && io.in_len != in_len))
+        return 0;
+    return ls->stored_end ? 0 : refill(ls, err);
+}
+
+static int fill_decoded(struct layerstream *ls, struct block **out, struct error *err)
+{
+    struct block *b = block_new(ls->blocks, err);
+    int rc = 0;
+
+    if (!b)
+        return -1;
+    while (rc == 0 && !ls->plain_end && b->len < BLOCK_SIZE) {
+        rc = check_stop(ls, err);
+        if (rc == 0)
+            rc = decode(ls, b, err);
+    }
+    *out = b;
+    return rc;
+}
+
+int layerstream_next(struct layerstream *ls, struct block **out, struct error *err)
+{
+    struct block *b = NULL;
     int rc;
 
-    while (!ls->plain_end && n == 0) {
-        rc = archive_read_data_block(ls->raw, data, &n, &offset);
-        if (rc == ARCHIVE_EOF)
-            ls->plain_end = true;
-        else if (rc != ARCHIVE_OK)
-            return raw_error(ls, err);
-    }
     if (ls->plain_end)
         return 0;
-    if (digest_update(ls->diff_hash, *data, n, err) < 0)
-        return -1;
-    return (ssize_t)n;
+    rc = ls->decoder ? fill_decoded(ls, &b, err) : fill_plain(ls, &b, err);
+    if (rc == 0 && b->len < BLOCK_SIZE)
+        ls->plain_end = true;
+    if (rc == 0 && b->len > 0 && ls->has_diff)
+        rc = hashstrand_add(&ls->diff, b, 0, b->len, err);
+    if (rc < 0 || b->len == 0) {
+        block_unref(b);
+        return rc;
+    }
+    ls->plain_bytes += b->len;
+    if (ls->options.count)
+        atomic_fetch_add_explicit(&ls->options.count->plain, b->len,
+                                  memory_order_relaxed);
+    *out = b;
+    return 1;
+}
+
+/* What stands behind the compressed stream belongs to the blob's digest too. */
+static int read_rest(struct layerstream *ls, struct error *err)
+{
+    ssize_t n = 1;
+
+    while (n > 0) {
+        struct block *b = block_new(ls->blocks, err);
+
+        if (!b)
+            return -1;
+        n = read_stored(ls, b, BLOCK_SIZE, err);
+        block_unref(b);
+    }
+    return n < 0 ? -1 : 0;
 }
 
 int layerstream_finish(struct layerstream *ls, struct digest *diff_id,
                        struct digest *blob, struct error *err)
 {
-    const void *data;
-    ssize_t n;
+    struct block *b;
+    int rc;
 
-    while ((n = layerstream_next(ls, &data, err)) > 0)
-        continue;
-    if (n < 0)
+    while ((rc = layerstream_next(ls, &b, err)) > 0)
+        block_unref(b);
+    if (rc < 0 || read_rest(ls, err) < 0)
         return -1;
-    /* What stands behind the compressed stream belongs to the blob's digest too. */
-    while ((n = read_stored(ls, &data, err)) > 0)
-        continue;
-    if (n < 0 || digest_final(ls->diff_hash, diff_id, err) < 0)
+    if (ls->has_diff && hashstrand_finish(&ls->diff, diff_id, err) < 0)
         return -1;
-    return blob && ls->blob_hash ? digest_final(ls->blob_hash, blob, err) : 0;
+    return blob && ls->has_stored ? hashstrand_finish(&ls->stored, blob, err) : 0;
 }
 
 uint64_t layerstream_bytes(const struct layerstream *ls)
 {
-    return ls->stored;
+    return ls->stored_bytes;
+}
+
+uint64_t layerstream_plain_bytes(const struct layerstream *ls)
+{
+    return ls->plain_bytes;
 }

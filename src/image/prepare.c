@@ -246,7 +246,7 @@ int image_prepare(struct image *img, struct store *store,
         return store_space_explain(store, w.needed, err);
     }
     spent = fdio_monotonic_ns() - start;
-    out->bytes = w.base;
+    out->bytes = w.done;
     out->wait_ns = w.waited_ns;
     out->extract_ns = out->extracted && spent > w.waited_ns ? spent - w.waited_ns : 0;
     return 0;

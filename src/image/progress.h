@@ -21,5 +21,7 @@ struct image_progress {
 void progress_update(const struct image_progress *p, const char *phase, uint64_t done,
                      uint64_t total);
 int progress_check(const struct image_progress *p, struct error *err);
+/* Fills err as progress_check does; returns -1. */
+int progress_cancelled(struct error *err);
 
 #endif

@@ -11,9 +11,9 @@
 #include "image/tarstream.h"
 #include "sys/pathfd.h"
 
-ssize_t blob_next(struct blob *b, const void **data, struct error *err)
+ssize_t blob_read(struct blob *b, void *data, size_t cap, struct error *err)
 {
-    return b->next(b, data, err);
+    return b->read(b, data, cap, err);
 }
 
 void blob_free(struct blob **b)
@@ -28,21 +28,19 @@ struct fd_blob {
     int fd;
     bool owned;
     off_t offset;
-    char data[TARSTREAM_BLOCK];
 };
 
-static ssize_t fd_blob_next(struct blob *b, const void **data, struct error *err)
+static ssize_t fd_blob_read(struct blob *b, void *data, size_t cap, struct error *err)
 {
     struct fd_blob *f = (struct fd_blob *)b;
     ssize_t n;
 
     do {
-        n = pread(f->fd, f->data, sizeof(f->data), f->offset);
+        n = pread(f->fd, data, cap, f->offset);
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return error_sys(err, errno, "cannot read the file");
     f->offset += n;
-    *data = f->data;
     return n;
 }
 
@@ -63,7 +61,7 @@ struct blob *blob_of_fd(int fd, struct error *err)
         error_oom(err);
         return NULL;
     }
-    f->blob.next = fd_blob_next;
+    f->blob.read = fd_blob_read;
     f->blob.free = fd_blob_free;
     f->fd = fd;
     f->owned = false;

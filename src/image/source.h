@@ -14,12 +14,12 @@ struct source;
 
 /* One open file of an image, read from its start to its end. */
 struct blob {
-    /* The next bytes, borrowed until the next call: their number, 0 at the end, -1. */
-    ssize_t (*next)(struct blob *b, const void **data, struct error *err);
+    /* The next bytes, at most cap: their number, 0 at the end, -1. */
+    ssize_t (*read)(struct blob *b, void *data, size_t cap, struct error *err);
     void (*free)(struct blob *b);
 };
 
-ssize_t blob_next(struct blob *b, const void **data, struct error *err);
+ssize_t blob_read(struct blob *b, void *data, size_t cap, struct error *err);
 void blob_free(struct blob **b);
 
 /* A descriptor's file as a blob; fd is borrowed and its offset is not used. */

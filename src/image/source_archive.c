@@ -292,18 +292,16 @@ static struct source_member *find_member(struct source *s, const char *name)
 struct member_blob {
     struct blob blob;
     struct walker *w;
-    char data[TARSTREAM_BLOCK];
 };
 
-static ssize_t member_next(struct blob *b, const void **data, struct error *err)
+static ssize_t member_read(struct blob *b, void *data, size_t cap, struct error *err)
 {
     struct member_blob *m = (struct member_blob *)b;
-    la_ssize_t n = archive_read_data(m->w->a, m->data, sizeof(m->data));
+    la_ssize_t n = archive_read_data(m->w->a, data, cap);
 
     if (n < 0)
         return error_fail(err, "the archive is damaged or cut short: %s",
                           archive_error_string(m->w->a));
-    *data = m->data;
     return n;
 }
 
@@ -367,7 +365,7 @@ static int archive_open(struct source *s, const char *name, struct blob **out,
         m = malloc(sizeof(*m));
         if (!m)
             return error_oom(err);
-        m->blob.next = member_next;
+        m->blob.read = member_read;
         m->blob.free = member_free;
         m->w = steal_ptr(w);
         *out = &m->blob;
@@ -382,7 +380,7 @@ static int archive_read_whole(struct source *s, const char *name, struct buf *ou
 {
     _cleanup_(blob_free) struct blob *blob = NULL;
     struct source_member *m = find_member(s, name);
-    const void *data;
+    char data[16 * 1024];
     ssize_t n;
     int rc;
 
@@ -393,7 +391,7 @@ static int archive_read_whole(struct source *s, const char *name, struct buf *ou
     rc = m ? archive_open(s, m->name, &blob, err) : 1;
     if (rc != 0)
         return rc;
-    while ((n = blob_next(blob, &data, err)) > 0) {
+    while ((n = blob_read(blob, data, sizeof(data), err)) > 0) {
         if (out->len + (size_t)n > SOURCE_JSON_MAX)
             return error_fail(err, "\"%s\" is larger than %zu bytes", name,
                               SOURCE_JSON_MAX);

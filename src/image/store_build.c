@@ -7,14 +7,15 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "image/blocks.h"
 #include "image/compose.h"
 #include "image/layernotes.h"
 #include "image/layerstream.h"
+#include "image/rootsums.h"
 #include "image/source.h"
 #include "image/store_overlay.h"
 #include "image/store_private.h"
 #include "image/tarstream.h"
-#include "image/treesum.h"
 #include "sys/fdio.h"
 
 struct build {
@@ -22,8 +23,9 @@ struct build {
     struct lockfile *locks; /* shared, one a layer */
     bool *extracted;        /* by this call, one a layer */
     struct source src;
-    bool refused; /* the image does not fit into the limits */
-    int spool;    /* a compressed archive decompressed, -1 */
+    struct rootsums sums; /* of the tree composed so far */
+    bool refused;         /* the image does not fit into the limits */
+    int spool;            /* a compressed archive decompressed, -1 */
 };
 
 /* Layers are found by walking the archive's headers, which seeks in a plain tar; a
@@ -32,11 +34,11 @@ struct build {
 static int spool_archive(struct build *b, struct error *err)
 {
     struct store_work *w = b->w;
-    struct layerstream_options options = {.progress = NULL};
+    struct layerstream_options options = {.no_hash = true};
     _cleanup_(layerstream_free) struct layerstream *ls = NULL;
+    struct block *block;
     struct blob *blob;
-    const void *data;
-    ssize_t n;
+    int rc;
 
     b->spool = openat(w->store->tmp_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (b->spool < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
@@ -47,11 +49,15 @@ static int spool_archive(struct build *b, struct error *err)
     ls = blob ? layerstream_new(blob, &options, err) : NULL;
     if (!ls)
         return -1;
-    while ((n = layerstream_next(ls, &data, err)) > 0)
-        if (progress_check(&w->progress, err) < 0 ||
-            fdio_write_all(b->spool, data, (size_t)n, err) < 0)
+    while ((rc = layerstream_next(ls, &block, err)) > 0) {
+        rc = progress_check(&w->progress, err);
+        if (rc == 0)
+            rc = fdio_write_all(b->spool, block->data, block->len, err);
+        block_unref(block);
+        if (rc < 0)
             return -1;
-    return n < 0 ? -1 : 0;
+    }
+    return rc;
 }
 
 static int open_source(struct build *b, struct error *err)
@@ -77,7 +83,6 @@ static int open_source(struct build *b, struct error *err)
 static int ensure_layers(struct build *b, struct error *err)
 {
     struct store_work *w = b->w;
-    size_t i;
 
     if (image_look_at_layers(w->image, err) < 0 ||
         store_layer_missing(w, &w->total, &w->needed, err) < 0)
@@ -86,9 +91,8 @@ static int ensure_layers(struct build *b, struct error *err)
         return -1;
     if (open_source(b, err) < 0)
         return -1;
-    for (i = 0; i < w->image->n_layers; i++)
-        if (store_layer_ensure(w, &b->src, i, &b->locks[i], &b->extracted[i], err) < 0)
-            return -1;
+    if (store_layers_ensure(w, &b->src, b->locks, b->extracted, err) < 0)
+        return -1;
     /* The need was an estimate; now the sizes are known. */
     if (!w->wrote || store_space_make(w->store, w->image, 0, err) == 0)
         return 0;
@@ -115,7 +119,8 @@ static int compose_one(struct build *b, struct compose *c, size_t index,
         tree = openat(dir, STORE_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (tree < 0)
         return error_sys(err, errno, "cannot open it in the store");
-    if (layernotes_read(&notes, dir, err) < 0)
+    if (layernotes_read(&notes, dir, err) < 0 ||
+        rootsums_add(&b->sums, dir, &record.sums, &notes, err) < 0)
         return -1;
     return compose_layer(c, tree, &notes, err);
 }
@@ -132,18 +137,6 @@ static int compose_all(struct build *b, int rootfd, uint64_t *bytes, struct erro
             return error_context(err, "layer %zu of %zu", i + 1, n);
     }
     return compose_finish(&c, err);
-}
-
-static int write_sums(struct build *b, int dirfd, int rootfd, struct digest *sums,
-                      struct error *err)
-{
-    _cleanup_(treesum_release) struct treesum t = TREESUM_INIT;
-    struct treesum_options o = {.linked = true, .progress = &b->w->progress};
-
-    if (treesum_walk(&t, rootfd, &o, err) < 0 ||
-        treesum_write(&t, dirfd, sums, err) < 0)
-        return error_context(err, "the checksums");
-    return 0;
 }
 
 /* Everything below tmp->fd, and the layers, are on the disk when this returns. sums:
@@ -199,7 +192,7 @@ static int build_flat(struct build *b, struct store_tmp *tmp, struct error *err)
     if (root < 0)
         return error_sys(err, errno, "cannot make a directory in the store");
     if (compose_all(b, root, &bytes, err) < 0 ||
-        write_sums(b, tmp->fd, root, &sums, err) < 0)
+        rootsums_write(&b->sums, root, tmp->fd, &b->w->progress, &sums, err) < 0)
         return -1;
     return make_durable(b, tmp, bytes, &sums, err);
 }
@@ -282,12 +275,13 @@ static void let_go(struct build *b, bool full)
     free(b->locks);
     free(b->extracted);
     source_release(&b->src);
+    rootsums_release(&b->sums);
     cleanup_closep(&b->spool);
 }
 
 int store_build(struct store_work *w, struct error *err)
 {
-    struct build b = {.w = w, .src = SOURCE_INIT, .spool = -1};
+    struct build b = {.w = w, .src = SOURCE_INIT, .sums = ROOTSUMS_INIT, .spool = -1};
     size_t i, n = w->image->n_layers;
     int rc;
 

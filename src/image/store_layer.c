@@ -1,4 +1,4 @@
-/* One layer: from the image to layers/<diff_id>/, verified on the way. */
+/* One layer: where it comes from, what it must be, what the store remembers of it. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,78 +7,13 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "image/layerstream.h"
+#include "image/extract.h"
 #include "image/source.h"
 #include "image/store_private.h"
-#include "image/treewriter.h"
-#include "image/unpack.h"
 
 /* What programs and libraries shrink to with gzip; only an estimate for the space
  * check. */
 #define COMPRESSION_RATIO 3
-
-/* How often a layer that vanishes between two locks is looked for again. */
-#define ENSURE_RETRIES 8
-
-struct digests {
-    struct digest diff_id, blob;
-};
-
-static int write_sums(struct treewriter *writer, int dirfd, struct digest *sums,
-                      struct error *err)
-{
-    _cleanup_(treesum_release) struct treesum t = TREESUM_INIT;
-    struct treesum_options o = {.known = writer->known, .n_known = writer->n_known};
-
-    if (treesum_walk(&t, writer->rootfd, &o, err) < 0 ||
-        treesum_write(&t, dirfd, sums, err) < 0)
-        return error_context(err, "the checksums");
-    return 0;
-}
-
-/* Unpacks blob (owned) into the temporary directory and closes the books on it. */
-static int extract(struct store_work *w, struct blob *blob, bool hash_blob,
-                   struct store_tmp *tmp, struct digests *actual,
-                   struct store_layer_record *record, struct error *err)
-{
-    struct layerstream_options options = {.hash_blob = hash_blob,
-                                          .progress = &w->progress,
-                                          .done = w->base,
-                                          .total = w->total};
-    _cleanup_(layerstream_free) struct layerstream *ls = NULL;
-    _cleanup_(treewriter_release) struct treewriter writer;
-    _cleanup_close_ int tree = -1;
-
-    treewriter_init(&writer, -1);
-    ls = layerstream_new(blob, &options, err);
-    if (!ls)
-        return -1;
-    if (mkdirat(tmp->fd, STORE_TREE, 0700) < 0)
-        return error_sys(err, errno, "cannot make a directory in the store");
-    tree = openat(tmp->fd, STORE_TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (tree < 0)
-        return error_sys(err, errno, "cannot open a directory of the store");
-    /* 0755 is what an image has whose layers do not say more about their root. */
-    if (fchmod(tree, 0755) < 0)
-        return error_sys(err, errno, "cannot set a directory's mode");
-    writer.rootfd = tree;
-    writer.for_everybody = w->store->shared;
-    if (unpack(ls, &writer, err) < 0 ||
-        layerstream_finish(ls, &actual->diff_id, &actual->blob, err) < 0 ||
-        layernotes_write(&writer.notes, tmp->fd, err) < 0 ||
-        write_sums(&writer, tmp->fd, &record->sums, err) < 0)
-        return -1;
-    w->base += layerstream_bytes(ls);
-    w->wrote = true;
-    record->bytes = writer.bytes;
-    record->stored = layerstream_bytes(ls);
-    record->entries = writer.entries;
-    record->skipped = writer.skipped;
-    if (writer.skipped)
-        log_debug("%llu device nodes, sockets or FIFOs of \"%s\" were left out",
-                  (unsigned long long)writer.skipped, w->image->reference);
-    return 0;
-}
 
 static int check_digest(const char *what, const struct digest *expected,
                         const struct digest *actual, struct error *err)
@@ -110,108 +45,43 @@ static int open_layer(struct store_work *w, struct source *src,
     return *blob ? 0 : -1;
 }
 
-static int extract_verified(struct store_work *w, struct source *src,
-                            const struct image_layer *l, struct store_tmp *tmp,
-                            struct error *err)
-{
-    struct store_layer_record record = {0};
-    struct digests actual = {{""}, {""}};
-    struct blob *blob = NULL;
-    int rc;
-
-    rc = open_layer(w, src, l, &blob, err);
-    if (rc == 1)
-        return error_fail(err, "it is missing; the image is incomplete, copy it again");
-    if (rc < 0 || extract(w, blob, wants_blob_hash(l), tmp, &actual, &record, err) < 0)
-        return -1;
-    if (wants_blob_hash(l) && check_digest("the file", &l->blob, &actual.blob, err) < 0)
-        return -1;
-    if (check_digest("its uncompressed content", &l->diff_id, &actual.diff_id, err) < 0)
-        return -1;
-    return store_record_write_layer(tmp->fd, &l->diff_id, w->image->reference, &record,
-                                    err);
-}
-
-static int extract_and_publish(struct store_work *w, struct source *src, size_t index,
-                               struct error *err)
+int store_layer_open(struct store_work *w, struct source *src, size_t index,
+                     struct extract_layer *x, struct error *err)
 {
     const struct image_layer *l = &w->image->layers[index];
-    struct store_tmp tmp = STORE_TMP_INIT;
-    int rc;
+    int rc = open_layer(w, src, l, &x->blob, err);
 
-    if (store_tmp_new(w->store, &tmp, err) < 0)
+    x->hash_blob = wants_blob_hash(l);
+    x->tree = STORE_TREE;
+    x->for_everybody = w->store->shared;
+    if (rc == 1)
+        return error_fail(err, "it is missing; the image is incomplete, copy it again");
+    return rc;
+}
+
+int store_layer_check(const struct image_layer *l, const struct extract_layer *x,
+                      struct error *err)
+{
+    if (wants_blob_hash(l) &&
+        check_digest("the file", &l->blob, &x->blob_digest, err) < 0)
         return -1;
-    rc = extract_verified(w, src, l, &tmp, err);
-    if (rc < 0)
-        error_context(err, "layer %zu of %zu, \"%.200s\"", index + 1,
-                      w->image->n_layers, l->path);
-    else
-        rc =
-            store_tmp_publish(w->store, &tmp, w->store->layers_fd, l->diff_id.hex, err);
-    store_tmp_discard(w->store, &tmp);
-    return rc;
+    return check_digest("its uncompressed content", &l->diff_id, &x->diff_id, err);
 }
 
-/* Takes the layer's lock shared and looks: 0 there, 1 not (unlocked), -1. */
-static int find_shared(struct store_work *w, const struct digest *id, const char *name,
-                       struct lockfile *lock, struct error *err)
+int store_layer_write_record(struct store_work *w, int dirfd,
+                             const struct extract_layer *x, struct error *err)
 {
-    struct store_layer_record record;
-    int rc;
+    const struct store_layer_record record = {.bytes = x->bytes,
+                                              .stored = x->stored,
+                                              .entries = x->entries,
+                                              .skipped = x->skipped,
+                                              .sums = x->sums};
 
-    if (store_work_lock(w, lock, name, false, err) < 0)
-        return -1;
-    rc = store_record_check_layer(w->store, id, &record, err);
-    if (rc != 0)
-        lockfile_release(lock);
-    return rc;
-}
-
-/* Takes it exclusively and, when the layer is still not there, extracts it. Unlocked
- * after that: turning an exclusive flock into a shared one is not atomic, so the caller
- * looks again anyway. */
-static int make_exclusive(struct store_work *w, struct source *src, size_t index,
-                          const char *name, bool *extracted, struct error *err)
-{
-    struct lockfile lock = LOCKFILE_INIT;
-    struct store_layer_record record;
-    int rc;
-
-    w->layer_lock = &lock;
-    rc = store_work_lock(w, &lock, name, true, err);
-    if (rc == 0)
-        rc = store_record_check_layer(w->store, &w->image->layers[index].diff_id,
-                                      &record, err);
-    if (rc == 1) {
-        rc = extract_and_publish(w, src, index, err);
-        *extracted = true;
-    }
-    w->layer_lock = NULL;
-    lockfile_release(&lock);
-    return rc;
-}
-
-int store_layer_ensure(struct store_work *w, struct source *src, size_t index,
-                       struct lockfile *lock, bool *extracted, struct error *err)
-{
-    const struct digest *id = &w->image->layers[index].diff_id;
-    _cleanup_free_ char *name = str_printf("layer-%s.lock", id->hex);
-    int i, rc;
-
-    if (!name)
-        return error_oom(err);
-    for (i = 0; i < ENSURE_RETRIES; i++) {
-        rc = find_shared(w, id, name, lock, err);
-        if (rc <= 0)
-            return rc;
-        if (make_exclusive(w, src, index, name, extracted, err) < 0)
-            return -1;
-    }
-    return error_fail(
-        err,
-        "layer %zu of %zu is removed from the store \"%s\" as soon as it is "
-        "there; is another program cleaning it?",
-        index + 1, w->image->n_layers, w->store->path);
+    if (x->skipped)
+        log_debug("%llu device nodes, sockets or FIFOs of \"%s\" were left out",
+                  (unsigned long long)x->skipped, w->image->reference);
+    return store_record_write_layer(dirfd, &x->diff_id, w->image->reference, &record,
+                                    err);
 }
 
 void store_layer_drop(struct store *s, const struct digest *id)
@@ -232,33 +102,46 @@ void store_layer_drop(struct store *s, const struct digest *id)
 }
 
 static int publish_learnt(struct store_work *w, struct store_tmp *tmp,
-                          const struct digest *id, struct store_layer_record *record,
-                          struct error *err)
+                          const struct extract_layer *x, struct error *err)
 {
-    _cleanup_free_ char *name = str_printf("layer-%s.lock", id->hex);
+    _cleanup_free_ char *name = str_printf("layer-%s.lock", x->diff_id.hex);
     struct lockfile lock = LOCKFILE_INIT;
     struct store_layer_record other;
     int rc;
 
     if (!name)
         return error_oom(err);
-    if (store_record_write_layer(tmp->fd, id, w->image->reference, record, err) < 0 ||
+    if (store_layer_write_record(w, tmp->fd, x, err) < 0 ||
         store_work_lock(w, &lock, name, true, err) < 0)
         return -1;
-    rc = store_record_check_layer(w->store, id, &other, err);
+    rc = store_record_check_layer(w->store, &x->diff_id, &other, err);
     if (rc == 1)
-        rc = store_tmp_publish(w->store, tmp, w->store->layers_fd, id->hex, err);
+        rc = store_tmp_publish(w->store, tmp, w->store->layers_fd, x->diff_id.hex, err);
     lockfile_release(&lock);
     return rc;
 }
 
+static int extract_one(struct store_work *w, struct extract_layer *layer,
+                       struct error *err)
+{
+    struct extract *x = store_work_extract(w, err);
+
+    if (!x)
+        return -1;
+    extract_start(x, layer);
+    if (!extract_wait(x, err))
+        return -1;
+    if (layer->failed)
+        *err = layer->failure;
+    return layer->failed ? -1 : 0;
+}
+
 int store_layer_learn(struct store_work *w, struct error *err)
 {
-    struct store_layer_record record = {0};
+    struct extract_layer layer = {.tree = STORE_TREE,
+                                  .for_everybody = w->store->shared};
     struct store_tmp tmp = STORE_TMP_INIT;
     struct image *img = w->image;
-    struct digests actual = {{""}, {""}};
-    struct blob *blob;
     int rc;
 
     w->total = img->layers[0].size;
@@ -266,15 +149,17 @@ int store_layer_learn(struct store_work *w, struct error *err)
     if (store_space_make(w->store, NULL, w->needed, err) < 0 ||
         store_tmp_new(w->store, &tmp, err) < 0)
         return -1;
-    blob = blob_of_fd(img->fd, err);
-    rc = blob ? extract(w, blob, false, &tmp, &actual, &record, err) : -1;
+    layer.dirfd = tmp.fd;
+    layer.blob = blob_of_fd(img->fd, err);
+    rc = layer.blob ? extract_one(w, &layer, err) : -1;
+    store_work_end_extract(w);
     if (rc == 0)
-        rc = publish_learnt(w, &tmp, &actual.diff_id, &record, err);
+        rc = publish_learnt(w, &tmp, &layer, err);
     store_tmp_discard(w->store, &tmp);
     if (rc < 0)
         return -1;
-    img->layers[0].diff_id = actual.diff_id;
-    img->id = actual.diff_id;
+    img->layers[0].diff_id = layer.diff_id;
+    img->id = layer.diff_id;
     return 0;
 }
 

@@ -12,6 +12,8 @@
 #include "image/store_tmp.h"
 #include "sys/lockfile.h"
 
+struct extract;
+struct extract_layer;
 struct source;
 struct strv;
 
@@ -45,12 +47,14 @@ struct store_work {
     const struct image_progress *user; /* may be NULL */
     struct image_progress progress;    /* handed down: notes for waiters, then user */
     struct lockfile lock;              /* of the root filesystem or ref */
-    struct lockfile *layer_lock;       /* of the layer under way, NULL */
-    uint64_t done, total;              /* bytes as stored */
-    uint64_t base;                     /* of `done`, where the layer under way began */
-    uint64_t needed;                   /* estimate of the bytes to be written */
-    bool wrote;                        /* a layer was extracted */
-    uint64_t last_note;                /* monotonic ns */
+    struct lockfile *layer_locks;      /* of the layers under way; not held: fd -1 */
+    size_t n_layer_locks;
+    struct extract *extract; /* the threads, NULL when there is nothing for them */
+    uint64_t done, total;    /* bytes as stored */
+    uint64_t needed;         /* estimate of the bytes to be written */
+    uint64_t published;      /* of them, in layers that are in the store now */
+    bool wrote;              /* a layer was extracted */
+    uint64_t last_note;      /* monotonic ns */
     uint64_t waited_ns;
 };
 
@@ -91,11 +95,30 @@ int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err
 /* Appends the diff_ids of its layers. */
 int store_record_layers(int dirfd, struct strv *out, struct error *err);
 
+/* The threads, started when they are needed first. NULL with err. */
+struct extract *store_work_extract(struct store_work *w, struct error *err);
+/* Stops and joins them; w->done has what they read. */
+void store_work_end_extract(struct store_work *w);
+void store_work_set_layer_locks(struct store_work *w, struct lockfile *locks, size_t n);
+
+/* ---- store_layers ---- */
+/* So many layers are under way at a time. */
+#define STORE_LAYERS_AHEAD 24
+/* Makes sure of the image's layers: finds them, or extracts and publishes them. locks
+ * (one a layer, not held) are held shared afterwards; after an error some are.
+ * extracted: by this call. */
+int store_layers_ensure(struct store_work *w, struct source *src,
+                        struct lockfile *locks, bool *extracted, struct error *err);
+
 /* ---- store_layer ---- */
-/* Makes sure of a layer: finds it, or extracts and publishes it. lock holds the layer's
- * lock shared afterwards. *extracted: by this call. */
-int store_layer_ensure(struct store_work *w, struct source *src, size_t index,
-                       struct lockfile *lock, bool *extracted, struct error *err);
+/* Opens a layer's file for its extraction: fills blob, hash_blob, tree. */
+int store_layer_open(struct store_work *w, struct source *src, size_t index,
+                     struct extract_layer *x, struct error *err);
+/* What was extracted is what the image declares. */
+int store_layer_check(const struct image_layer *l, const struct extract_layer *x,
+                      struct error *err);
+int store_layer_write_record(struct store_work *w, int dirfd,
+                             const struct extract_layer *x, struct error *err);
 /* Takes a layer that this call has extracted out of the store again, unless somebody
  * else uses it by now: a failed image must not fill a full disk. */
 void store_layer_drop(struct store *s, const struct digest *id);
@@ -131,6 +154,9 @@ int store_leftovers_remove(struct store *s, uint64_t *removed, struct error *err
  * evicting what is not in use; an error with the numbers when they do not. */
 int store_space_make(struct store *s, const struct image *keep, uint64_t needed,
                      struct error *err);
+/* The same in the middle of an extraction that has written more than was expected. */
+int store_space_more(struct store *s, const struct image *keep, uint64_t written,
+                     uint64_t more, struct error *err);
 /* The disk was full although store_space_make was content: makes room for about
  * `needed` bytes. 1: something was removed, 0: nothing could be. */
 int store_space_rescue(struct store *s, uint64_t needed);

@@ -18,9 +18,9 @@
 #include "sys/pathfd.h"
 #include "sys/process.h"
 
-/* 3: with checksums of the tree, and notes that tell of whiteouts. An entry of another
- * version does not count and is made again. */
-#define RECORD_VERSION 3
+/* 4: with checksums of the tree, contents summed by XXH3, and notes that tell of
+ * whiteouts. An entry of another version does not count and is made again. */
+#define RECORD_VERSION 4
 
 /* Not durable by itself: the caller's syncfs covers it with the tree. */
 static int write_record(int dirfd, json_t *record, struct error *err)

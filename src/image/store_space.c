@@ -76,8 +76,10 @@ static int check_size(struct store *s, const struct store_pruned *p, uint64_t ne
         human(c, sizeof(c), p->left), human(d, sizeof(d), p->in_use));
 }
 
+/* written: bytes of `needed` that are on the disk already, but in no layer of the store
+ * yet. */
 static int evict_for(struct store *s, const struct image *keep, uint64_t needed,
-                     struct error *err)
+                     uint64_t written, struct error *err)
 {
     _cleanup_(store_pruned_release) struct store_pruned done = STORE_PRUNED_INIT;
     struct store_prune goal = STORE_PRUNE_INIT;
@@ -85,7 +87,7 @@ static int evict_for(struct store *s, const struct image *keep, uint64_t needed,
 
     if (max)
         goal.max_size = max > needed ? max - needed : 0;
-    goal.min_free = s->limits.min_free + (needed ? needed + SPACE_MARGIN : 0);
+    goal.min_free = s->limits.min_free + (needed ? needed - written + SPACE_MARGIN : 0);
     if (store_evict(s, &goal, keep, &done, err) < 0)
         return -1;
     if (done.n)
@@ -94,9 +96,10 @@ static int evict_for(struct store *s, const struct image *keep, uint64_t needed,
     return max ? check_size(s, &done, needed, err) : 0;
 }
 
-int store_space_make(struct store *s, const struct image *keep, uint64_t needed,
-                     struct error *err)
+int store_space_more(struct store *s, const struct image *keep, uint64_t written,
+                     uint64_t more, struct error *err)
 {
+    uint64_t needed = written + more;
     struct error tight = ERROR_INIT;
     char a[32], b[32];
 
@@ -106,9 +109,15 @@ int store_space_make(struct store *s, const struct image *keep, uint64_t needed,
                           "\"%s\" is %s; raise it",
                           human(a, sizeof(a), needed), s->path,
                           human(b, sizeof(b), s->limits.max_size));
-    if (!s->limits.max_size && check_free(s, needed, &tight) == 0)
+    if (!s->limits.max_size && check_free(s, more, &tight) == 0)
         return 0;
-    return evict_for(s, keep, needed, err) < 0 ? -1 : check_free(s, needed, err);
+    return evict_for(s, keep, needed, written, err) < 0 ? -1 : check_free(s, more, err);
+}
+
+int store_space_make(struct store *s, const struct image *keep, uint64_t needed,
+                     struct error *err)
+{
+    return store_space_more(s, keep, 0, needed, err);
 }
 
 int store_space_rescue(struct store *s, uint64_t needed)

@@ -1,8 +1,9 @@
 /* Verification: is every tree still what was extracted?
  *
- * A damaged layer goes first: from then on the files that root filesystems share with
- * it have lost a link, which the next verification would see, should this one be killed
- * before it removes those too. */
+ * Each file is read once: the files of a root filesystem are mostly links into its
+ * layers and known by their numbers then. A damaged layer is removed before the images
+ * made of it; should this verification be killed in between, the next one reads their
+ * files, which are no layer's any more, and finds the same. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@ struct verification {
     const struct image_progress *progress;
     struct store_catalog c;
     struct store_verified *out;
+    struct treesum_inodes
+        read; /* the layers' files: root filesystems are links to them */
     uint64_t done;
 };
 
@@ -57,8 +60,10 @@ static int check_tree(struct verification *v, int dir, const char *tree,
 {
     _cleanup_(treesum_release) struct treesum expected = TREESUM_INIT;
     _cleanup_(treesum_release) struct treesum found = TREESUM_INIT;
-    struct treesum_options o = {
-        .linked = !d->layer, .tolerant = true, .progress = v->progress};
+    struct treesum_options o = {.known = d->layer ? NULL : &v->read,
+                                .learn = d->layer ? &v->read : NULL,
+                                .tolerant = true,
+                                .progress = v->progress};
     _cleanup_close_ int root = -1;
     int rc = treesum_read(&expected, dir, sums, err);
 
@@ -250,6 +255,7 @@ static int verify(struct verification *v, struct error *err)
     for (i = 0; i < v->c.n_layers; i++)
         if (check_layer(v, &v->c.layers[i], err) < 0)
             return -1;
+    treesum_inodes_sort(&v->read);
     for (i = 0; i < v->c.n_images; i++)
         if (check_image(v, &v->c.images[i], err) < 0)
             return -1;
@@ -270,6 +276,7 @@ int store_verify(struct store *s, const struct image_progress *progress,
     *out = (struct store_verified)STORE_VERIFIED_INIT;
     rc = verify(&v, err);
     store_catalog_release(&v.c);
+    treesum_inodes_release(&v.read);
     if (rc < 0)
         store_verified_release(out);
     return rc < 0 ? error_context(err, "verifying the node-local store") : 0;

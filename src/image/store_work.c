@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "image/extract.h"
 #include "image/store_private.h"
 #include "sys/fdio.h"
 #include "sys/process.h"
@@ -17,6 +18,8 @@
 #define POLL_MAX_NS ((long)50 * 1000 * 1000)
 #define MB ((uint64_t)1000 * 1000)
 #define GB (1000 * MB)
+/* By how much a guess that was too low is raised: by a quarter. */
+#define GUESS_STEP 4
 #define TELL_AFTER_NS ((uint64_t)1000 * 1000 * 1000)
 
 /* The holder's note: "<pid> <host> <done> <total> <image>". */
@@ -25,6 +28,7 @@ static void write_note(struct store_work *w)
     _cleanup_free_ char *host = process_hostname();
     _cleanup_free_ char *note = NULL;
     struct error ignored = ERROR_INIT;
+    size_t i;
 
     note = str_printf("%ld %s %llu %llu %s", (long)getpid(),
                       host && host[0] ? host : "?", (unsigned long long)w->done,
@@ -34,8 +38,9 @@ static void write_note(struct store_work *w)
     /* Only a courtesy: a full disk must not stop the work here. */
     if (w->lock.fd >= 0)
         lockfile_note_write(&w->lock, note, &ignored);
-    if (w->layer_lock && w->layer_lock->fd >= 0)
-        lockfile_note_write(w->layer_lock, note, &ignored);
+    for (i = 0; i < w->n_layer_locks; i++)
+        if (w->layer_locks[i].fd >= 0)
+            lockfile_note_write(&w->layer_locks[i], note, &ignored);
 }
 
 static void update(void *arg, const char *phase, uint64_t done, uint64_t total)
@@ -161,4 +166,41 @@ int store_work_lock(struct store_work *w, struct lockfile *l, const char *name,
     else if (exclusive)
         write_note(w);
     return rc;
+}
+
+void store_work_set_layer_locks(struct store_work *w, struct lockfile *locks, size_t n)
+{
+    w->layer_locks = locks;
+    w->n_layer_locks = n;
+}
+
+/* The size of compressed layers was a guess: when more comes out, the room for it is
+ * made, or it is too much. */
+static int watch(void *arg, uint64_t plain, struct error *err)
+{
+    struct store_work *w = arg;
+    uint64_t more;
+
+    if (plain <= w->needed)
+        return 0;
+    more = plain / GUESS_STEP + 1;
+    w->needed = plain + more;
+    return store_space_more(w->store, w->image, plain - w->published, more, err);
+}
+
+struct extract *store_work_extract(struct store_work *w, struct error *err)
+{
+    const struct extract_options options = {
+        .progress = &w->progress, .total = w->total, .watch = watch, .arg = w};
+
+    if (!w->extract)
+        w->extract = extract_new(&options, err);
+    return w->extract;
+}
+
+void store_work_end_extract(struct store_work *w)
+{
+    if (w->extract)
+        w->done = extract_stored(w->extract);
+    extract_free(&w->extract);
 }

@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <limits.h>
 #include <locale.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -18,7 +19,7 @@ static int add_filters(struct archive *a, struct error *err)
     return 0;
 }
 
-static struct archive *new_reader(bool filters, bool raw, struct error *err)
+struct archive *tarstream_new_tar(bool filters, struct error *err)
 {
     struct archive *a = archive_read_new();
 
@@ -31,21 +32,8 @@ static struct archive *new_reader(bool filters, bool raw, struct error *err)
         return NULL;
     }
     archive_read_support_format_empty(a);
-    if (raw)
-        archive_read_support_format_raw(a);
-    else
-        archive_read_support_format_tar(a);
+    archive_read_support_format_tar(a);
     return a;
-}
-
-struct archive *tarstream_new_tar(bool filters, struct error *err)
-{
-    return new_reader(filters, false, err);
-}
-
-struct archive *tarstream_new_raw(struct error *err)
-{
-    return new_reader(true, true, err);
 }
 
 void tarstream_free(struct archive **a)
@@ -74,26 +62,32 @@ bool tarstream_is_compressed(const void *magic, size_t len)
     return false;
 }
 
+static locale_t utf8;
+
+static void make_utf8(void)
+{
+    utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+}
+
 /* Made once and kept: it is a property of the process, as the C library's own are. */
 static locale_t utf8_locale(void)
 {
-    static locale_t locale;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    if (!locale)
-        locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-    return locale;
+    pthread_once(&once, make_utf8);
+    return utf8;
 }
 
 int tarstream_next(struct archive *a, struct archive_entry **entry, struct error *err)
 {
-    locale_t utf8 = utf8_locale(), old = (locale_t)0;
+    locale_t locale = utf8_locale(), old = (locale_t)0;
     const char *text;
     int rc;
 
-    if (utf8)
-        old = uselocale(utf8);
+    if (locale)
+        old = uselocale(locale);
     rc = archive_read_next_header(a, entry);
-    if (utf8)
+    if (locale)
         uselocale(old);
     if (rc == ARCHIVE_OK)
         return 0;

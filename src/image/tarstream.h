@@ -15,8 +15,6 @@ struct error;
 
 /* A reader of tar, with or without decompression. NULL with err. */
 struct archive *tarstream_new_tar(bool filters, struct error *err);
-/* A reader that only decompresses. */
-struct archive *tarstream_new_raw(struct error *err);
 void tarstream_free(struct archive **a);
 
 /* Do these first bytes belong to gzip, zstd, xz or bzip2? */

@@ -1,23 +1,17 @@
 #include "image/treesum.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/strv.h"
-#include "image/progress.h"
 #include "sys/atomicfile.h"
 #include "sys/pathfd.h"
 
 #define SUMS_FILE "sums"
 #define SUMS_MAX ((size_t)4 << 30)
-#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
 
 void treesum_release(struct treesum *t)
 {
@@ -31,175 +25,46 @@ void treesum_release(struct treesum *t)
     *t = (struct treesum)TREESUM_INIT;
 }
 
-/* Takes both, also on failure. */
-static int add(struct treesum *t, char *path, char *what, struct error *err)
+static int reserve(struct treesum *t, size_t n, struct error *err)
 {
+    size_t cap = t->cap ? t->cap : 256;
     struct treesum_line *more;
 
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? 2 * t->cap : 256;
+    if (t->n + n <= t->cap)
+        return 0;
+    while (cap < t->n + n)
+        cap *= 2;
+    more = realloc(t->lines, cap * sizeof(*more));
+    if (!more)
+        return error_oom(err);
+    t->lines = more;
+    t->cap = cap;
+    return 0;
+}
 
-        more = realloc(t->lines, cap * sizeof(*more));
-        if (more) {
-            t->lines = more;
-            t->cap = cap;
-        }
-    }
-    if (!path || !what || t->n == t->cap) {
+int treesum_add(struct treesum *t, char *path, char *what, struct error *err)
+{
+    int rc = path && what ? reserve(t, 1, err) : error_oom(err);
+
+    if (rc < 0) {
         free(path);
         free(what);
-        return error_oom(err);
+        return -1;
     }
     t->lines[t->n++] = (struct treesum_line){path, what};
     return 0;
 }
 
-static int by_number(const void *a, const void *b)
+int treesum_append(struct treesum *t, struct treesum *other, struct error *err)
 {
-    const struct treesum_known *x = a, *y = b;
-
-    if (x->ino != y->ino)
-        return x->ino < y->ino ? -1 : 1;
-    return x->order < y->order ? -1 : x->order > y->order;
-}
-
-/* The last one with this number: a file that an earlier entry made and a later one
- * replaced may have had it before. */
-static const struct treesum_known *find_known(const struct treesum_options *o,
-                                              uint64_t ino)
-{
-    size_t low = 0, high = o->n_known;
-
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-
-        if (o->known[mid].ino <= ino)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low > 0 && o->known[low - 1].ino == ino ? &o->known[low - 1] : NULL;
-}
-
-static int hash_file(int dirfd, const char *name, struct digest *out, struct error *err)
-{
-    _cleanup_close_ int fd = -1;
-
-    fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return error_sys(err, errno, "cannot open \"%s\" to check it", name);
-    return digest_of_fd(fd, out, err);
-}
-
-static char *describe_file(int dirfd, const char *name, const struct stat *st,
-                           struct treesum_options *o, struct error *err)
-{
-    const struct treesum_known *known = find_known(o, st->st_ino);
-    unsigned long long size = (unsigned long long)st->st_size;
-    unsigned mode = st->st_mode & 07777;
-    struct digest content;
-
-    if (st->st_size == 0)
-        return str_printf("f %o 0 -", mode);
-    if (o->linked && st->st_nlink > 1)
-        return str_printf("f %o %llu i%llu", mode, size,
-                          (unsigned long long)st->st_ino);
-    if (known)
-        return str_printf("f %o %llu %s", mode, size, known->content.hex);
-    if (hash_file(dirfd, name, &content, err) < 0)
-        return NULL;
-    o->bytes += size;
-    return str_printf("f %o %llu %s", mode, size, content.hex);
-}
-
-static char *describe_link(int dirfd, const char *name, struct error *err)
-{
-    char target[PATH_MAX];
-    ssize_t n = readlinkat(dirfd, name, target, sizeof(target) - 1);
-
-    if (n < 0) {
-        error_sys(err, errno, "cannot read the link \"%s\"", name);
-        return NULL;
-    }
-    target[n] = '\0';
-    return str_printf("l %s", target);
-}
-
-static char *describe(int dirfd, const char *name, const struct stat *st,
-                      struct treesum_options *o, struct error *err)
-{
-    struct error why = ERROR_INIT;
-    char *what;
-
-    if (S_ISDIR(st->st_mode))
-        what = str_printf("d %o", st->st_mode & 07777);
-    else if (S_ISREG(st->st_mode))
-        what = describe_file(dirfd, name, st, o, &why);
-    else if (S_ISLNK(st->st_mode))
-        what = describe_link(dirfd, name, &why);
-    else
-        what = str_printf("? %o", st->st_mode);
-    if (!what && o->tolerant && why.class != ERROR_NONE)
-        return str_printf("! %s", why.text);
-    if (!what && why.class == ERROR_NONE)
-        error_oom(&why);
-    if (!what)
-        *err = why;
-    return what;
-}
-
-static int walk_entry(struct treesum *t, int dirfd, const char *dir, const char *name,
-                      struct strv *todo, struct treesum_options *o, struct error *err)
-{
-    _cleanup_free_ char *path = dir[0] ? str_printf("%s/%s", dir, name) : strdup(name);
-    struct stat st;
-    char *what;
-
-    if (!path)
-        return error_oom(err);
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return error_sys(err, errno, "cannot stat \"%s\"", name);
-    what = describe(dirfd, name, &st, o, err);
-    if (!what)
+    if (other->n == 0)
+        return 0;
+    if (reserve(t, other->n, err) < 0)
         return -1;
-    if (S_ISDIR(st.st_mode))
-        strv_add(todo, path);
-    return add(t, steal_ptr(path), what, err);
-}
-
-static int walk_dir(struct treesum *t, int rootfd, const char *path, struct strv *todo,
-                    struct treesum_options *o, struct error *err)
-{
-    struct dirent *d;
-    int fd, rc = 0;
-    DIR *dir;
-
-    fd = pathfd_open_nofollow(rootfd, path[0] ? path : ".", DIR_FLAGS, 0, err);
-    if (fd < 0)
-        return -1;
-    dir = fdopendir(fd);
-    if (!dir) {
-        close(fd);
-        return error_sys(err, errno, "cannot read a directory");
-    }
-    while (rc == 0 && (errno = 0, d = readdir(dir)))
-        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-            rc = walk_entry(t, dirfd(dir), path, d->d_name, todo, o, err);
-    if (rc == 0 && errno)
-        rc = error_sys(err, errno, "cannot read a directory");
-    closedir(dir);
-    return rc;
-}
-
-/* A directory that cannot be read has its line already; a line more tells why. */
-static int note_unreadable(struct treesum *t, const char *path, struct error *why,
-                           struct error *err)
-{
-    int rc = add(t, str_printf("%s/", path), str_printf("! %s", why->text), err);
-
-    if (rc == 0)
-        error_clear(why);
-    return rc;
+    memcpy(t->lines + t->n, other->lines, other->n * sizeof(*other->lines));
+    t->n += other->n;
+    other->n = 0;
+    return 0;
 }
 
 static int by_path(const void *a, const void *b)
@@ -208,36 +73,44 @@ static int by_path(const void *a, const void *b)
                   ((const struct treesum_line *)b)->path);
 }
 
-int treesum_walk(struct treesum *t, int rootfd, struct treesum_options *options,
-                 struct error *err)
+void treesum_sort(struct treesum *t)
 {
-    _cleanup_strv_ struct strv todo = STRV_INIT;
-    struct stat st;
+    if (t->n > 0)
+        qsort(t->lines, t->n, sizeof(*t->lines), by_path);
+}
 
-    if (options->n_known)
-        qsort(options->known, options->n_known, sizeof(*options->known), by_number);
-    if (fstat(rootfd, &st) < 0)
-        return error_sys(err, errno, "cannot stat the tree");
-    if (add(t, strdup(""), str_printf("d %o", st.st_mode & 07777), err) < 0)
-        return -1;
-    strv_add(&todo, "");
-    while (todo.count > 0) {
-        _cleanup_free_ char *path = NULL;
-        struct error why = ERROR_INIT;
+const struct treesum_line *treesum_find(const struct treesum *t, const char *path)
+{
+    size_t low = 0, high = t->n;
 
-        if (strv_check(&todo, err) < 0 || progress_check(options->progress, err) < 0)
-            return -1;
-        path = steal_ptr(todo.items[todo.count - 1]);
-        todo.count--;
-        if (walk_dir(t, rootfd, path, &todo, options, &why) == 0)
-            continue;
-        if (options->tolerant && note_unreadable(t, path, &why, err) == 0)
-            continue;
-        *err = why;
-        return error_context(err, "\"/%.300s\"", path);
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int order = strcmp(path, t->lines[mid].path);
+
+        if (order == 0)
+            return &t->lines[mid];
+        if (order < 0)
+            high = mid;
+        else
+            low = mid + 1;
     }
-    qsort(t->lines, t->n, sizeof(*t->lines), by_path);
-    return 0;
+    return NULL;
+}
+
+char *treesum_dir(mode_t mode)
+{
+    return str_printf("d %o", (unsigned)mode);
+}
+
+char *treesum_file(mode_t mode, uint64_t size, const char *sum)
+{
+    return str_printf("f %o %llu %s", (unsigned)mode, (unsigned long long)size,
+                      size == 0 ? "-" : sum);
+}
+
+char *treesum_link(const char *target)
+{
+    return str_printf("l %s", target);
 }
 
 int treesum_write(const struct treesum *t, int dirfd, struct digest *sum,
@@ -276,7 +149,7 @@ int treesum_read(struct treesum *t, int dirfd, const struct digest *sum,
 
         if (what >= end)
             return 1;
-        if (add(t, strdup(p), strdup(what), err) < 0)
+        if (treesum_add(t, strdup(p), strdup(what), err) < 0)
             return -1;
         p = what + strlen(what) + 1;
     }

@@ -2,35 +2,59 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "image/digest.h"
+#include "image/blocks.h"
 #include "image/layerstream.h"
 #include "image/tarstream.h"
 #include "image/treewriter.h"
+#include "sys/workpool.h"
 
 /* What a job could at most read sensibly; also keeps offsets far from overflow. */
 #define FILE_SIZE_MAX ((uint64_t)1 << 50)
+
+/* So many tasks may wait for a thread before the reader helps: their data should still
+ * be in the cache when it is written. */
+#define TASKS_AHEAD 8
 
 struct unpacking {
     struct layerstream *ls;
     struct treewriter *w;
     struct archive *a;
+    struct block *block;  /* that libarchive is reading in */
+    bool inside;          /* a file's content is being read */
     struct error failure; /* of the stream below libarchive */
 };
 
+/* libarchive is done with the block before. Small files of it that are still collected
+ * go to the threads, so that the reader never holds more than the blocks of one file.
+ */
 static la_ssize_t plain_read(struct archive *a, void *arg, const void **data)
 {
     struct unpacking *u = arg;
-    ssize_t n = layerstream_next(u->ls, data, &u->failure);
+    struct workpool *pool = u->w->files.pool;
+    int rc;
 
-    if (n >= 0)
-        return n;
-    archive_set_error(a, EIO, "read failed");
-    return ARCHIVE_FATAL;
+    block_unref(u->block);
+    u->block = NULL;
+    if (!u->inside)
+        treefiles_flush(&u->w->files);
+    if (pool)
+        workpool_keep_below(pool, TASKS_AHEAD);
+    rc = layerstream_next(u->ls, &u->block, &u->failure);
+    if (rc < 0) {
+        archive_set_error(a, EIO, "read failed");
+        return ARCHIVE_FATAL;
+    }
+    if (rc == 0)
+        return 0;
+    *data = u->block->data;
+    return (la_ssize_t)u->block->len;
 }
 
 /* Prefers the reason from below: libarchive only knows that a read failed. */
@@ -45,41 +69,16 @@ static int read_error(struct unpacking *u, struct error *err)
     return error_fail(err, "damaged tar archive: %s", text ? text : "unknown error");
 }
 
-static int write_at(int fd, const char *data, size_t len, la_int64_t offset,
-                    struct error *err)
+/* The block that this data lies in; NULL when libarchive has made a copy. */
+static struct block *block_of(const struct unpacking *u, const char *data, size_t len)
 {
-    while (len > 0) {
-        ssize_t n = pwrite(fd, data, len, offset);
+    struct block *b = u->block;
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_sys(err, errno, "cannot write");
-        data += n;
-        len -= (size_t)n;
-        offset += n;
-    }
-    return 0;
+    return b && data >= b->data && data + len <= b->data + b->len ? b : NULL;
 }
 
-static int hash_zeros(struct digest_ctx *hash, uint64_t len, struct error *err)
-{
-    static const char zeros[65536];
-
-    while (len > 0) {
-        size_t n = len < sizeof(zeros) ? (size_t)len : sizeof(zeros);
-
-        if (digest_update(hash, zeros, n, err) < 0)
-            return -1;
-        len -= n;
-    }
-    return 0;
-}
-
-/* Blocks come with their offsets, so that sparse files stay sparse; the content's
- * digest has their holes as zeros. */
-static int write_data(struct unpacking *u, int fd, uint64_t size,
-                      struct digest_ctx *hash, struct error *err)
+/* Blocks come with their offsets, so that sparse files stay sparse. */
+static int copy_data(struct unpacking *u, uint64_t size, struct error *err)
 {
     const void *data;
     la_int64_t offset, end = 0;
@@ -89,44 +88,31 @@ static int write_data(struct unpacking *u, int fd, uint64_t size,
     while ((rc = archive_read_data_block(u->a, &data, &n, &offset)) == ARCHIVE_OK) {
         if (offset < end || (uint64_t)offset > size || n > size - (uint64_t)offset)
             return error_fail(err, "its data goes beyond its size");
-        if (write_at(fd, data, n, offset, err) < 0 ||
-            hash_zeros(hash, (uint64_t)(offset - end), err) < 0 ||
-            digest_update(hash, data, n, err) < 0)
-            return -1;
         end = offset + (la_int64_t)n;
+        if (n > 0 && treewriter_file_data(u->w, block_of(u, data, n), data, n,
+                                          (uint64_t)offset, err) < 0)
+            return -1;
     }
-    if (rc != ARCHIVE_EOF)
-        return read_error(u, err);
-    if ((uint64_t)end != size && ftruncate(fd, (off_t)size) < 0)
-        return error_sys(err, errno, "cannot set the file's size");
-    return hash_zeros(hash, size - (uint64_t)end, err);
-}
-
-static int write_content(struct unpacking *u, int fd, uint64_t size,
-                         struct digest *content, struct error *err)
-{
-    _cleanup_(digest_free) struct digest_ctx *hash = digest_new(err);
-
-    if (!hash || write_data(u, fd, size, hash, err) < 0)
-        return -1;
-    return digest_final(hash, content, err);
+    return rc == ARCHIVE_EOF ? 0 : read_error(u, err);
 }
 
 static int unpack_file(struct unpacking *u, struct archive_entry *entry,
-                       const char *name, struct treewriter_attr *attr,
+                       const char *name, const struct treewriter_attr *attr,
                        struct error *err)
 {
     la_int64_t size = archive_entry_size(entry);
-    _cleanup_close_ int fd = -1;
+    int rc = 0;
 
     if (size < 0 || (uint64_t)size > FILE_SIZE_MAX)
         return error_fail(err, "its size of %lld bytes is impossible", (long long)size);
-    fd = treewriter_file(u->w, name, err);
-    if (fd < 0)
+    if (treewriter_file(u->w, name, (uint64_t)size, attr, err) < 0)
         return -1;
-    if (size > 0 && write_content(u, fd, (uint64_t)size, &attr->content, err) < 0)
-        return -1;
-    return treewriter_file_end(u->w, steal_fd(&fd), name, (uint64_t)size, attr, err);
+    if (size > 0) {
+        u->inside = true;
+        rc = copy_data(u, (uint64_t)size, err);
+        u->inside = false;
+    }
+    return rc < 0 ? -1 : treewriter_file_end(u->w, err);
 }
 
 static int unpack_hardlink(struct unpacking *u, const char *name, const char *target,
@@ -180,6 +166,18 @@ static int unpack_entry(struct unpacking *u, struct archive_entry *entry,
     }
 }
 
+/* The entry that was being read, unless the failure is one of a file before it. */
+static int entry_error(struct unpacking *u, const char *raw, struct error *err)
+{
+    struct error earlier = ERROR_INIT;
+
+    if (treefiles_check(&u->w->files, &earlier) < 0) {
+        *err = earlier;
+        return -1;
+    }
+    return error_context(err, "entry \"%.300s\"", raw);
+}
+
 static int unpack_all(struct unpacking *u, struct error *err)
 {
     struct archive_entry *entry;
@@ -191,9 +189,12 @@ static int unpack_all(struct unpacking *u, struct error *err)
 
         if (!raw)
             return error_fail(err, "an entry has no readable name");
+        /* A file that a thread could not make is told with its own name. */
+        if (treefiles_check(&u->w->files, err) < 0)
+            return -1;
         if (tarstream_plain_name(raw, name, err) < 0 ||
             unpack_entry(u, entry, name, err) < 0)
-            return error_context(err, "entry \"%.300s\"", raw);
+            return entry_error(u, raw, err);
     }
     if (rc < 0 && u->failure.class != ERROR_NONE)
         *err = u->failure;
@@ -215,5 +216,6 @@ int unpack(struct layerstream *ls, struct treewriter *w, struct error *err)
     else
         rc = unpack_all(&u, err);
     tarstream_free(&u.a);
+    block_unref(u.block);
     return rc;
 }

@@ -27,12 +27,13 @@ struct memory_blob {
     size_t size;
 };
 
-static ssize_t memory_next(struct blob *b, const void **data, struct error *err)
+static ssize_t memory_read(struct blob *b, void *data, size_t cap, struct error *err)
 {
     struct memory_blob *m = (struct memory_blob *)b;
     size_t n = m->size < 1000 ? m->size : 1000;
 
-    *data = m->data;
+    n = n < cap ? n : cap;
+    memcpy(data, m->data, n);
     m->data += n;
     m->size -= n;
     return (ssize_t)n;
@@ -54,7 +55,7 @@ static int too_much(void *arg)
 static int extract(const uint8_t *data, size_t size, int tree, struct treewriter *w,
                    struct error *err)
 {
-    struct memory_blob memory = {{memory_next, memory_free}, data, size};
+    struct memory_blob memory = {{memory_read, memory_free}, data, size};
     unsigned calls = 0;
     struct image_progress progress = {.cancelled = too_much, .arg = &calls};
     struct layerstream_options options = {.hash_blob = true, .progress = &progress};

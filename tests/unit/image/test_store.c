@@ -107,8 +107,9 @@ static void wrong_digest_leaves_nothing(void **state)
     assert_mentions(img.layers[2].diff_id.hex);
     assert_int_equal(count_entries(ROOTFS), 0);
     assert_int_equal(count_entries(TMP), 0);
-    /* the two good ones may stay */
-    assert_int_equal(count_entries(LAYERS), 2);
+    /* good ones may stay, as far as they were ready */
+    assert_true(count_entries(LAYERS) <= 2);
+    assert_false(exists(store.layers_fd, img.layers[2].diff_id.hex));
     assert_int_equal(rootfs.lockfd, -1);
 }
 
@@ -410,6 +411,7 @@ static void the_work_of_a_dead_holder_is_taken_over(void **state)
     struct image_progress stop = {.update = stop_here};
     pid_t holder;
     struct image_progress watch = {.update = kill_when_waiting, .arg = &holder};
+    size_t left;
     int fds[2];
     char c;
 
@@ -418,7 +420,8 @@ static void the_work_of_a_dead_holder_is_taken_over(void **state)
     stop.arg = &fds[1];
     holder = prepare_in_child(&stop);
     assert_int_equal(read(fds[0], &c, 1), 1);
-    assert_int_equal(count_entries(TMP), 2);
+    left = count_entries(TMP);
+    assert_true(left >= 2);
     saw_wait = false;
     assert_ok(image_open(&img, test_path("img"), &err));
     assert_ok(image_prepare(&img, &store, &watch, &rootfs, &err));
@@ -428,7 +431,7 @@ static void the_work_of_a_dead_holder_is_taken_over(void **state)
     assert_text(rootfs.dirfd, "bin/bash", "shell");
     assert_int_equal(exit_of(holder), 128 + SIGKILL);
     /* the dead one's leftovers go with the next opening */
-    assert_int_equal(count_entries(TMP), 2);
+    assert_int_equal(count_entries(TMP), left);
     store_release(&store);
     assert_ok(store_open(&store, test_path("s"), &err));
     assert_int_equal(count_entries(TMP), 0);
