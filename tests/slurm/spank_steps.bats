@@ -311,11 +311,17 @@ lab_step() {
     out=$(<"$OUT") err=$(<"$ERR")
 }
 
-# run_as_step JOB: repx-launch run --srun in a batch job of four tasks on two nodes; sets SLURM_ID.
+# run_as_step JOB STATE CODE: repx-launch run --srun in a batch job of four tasks on two nodes
+# ends so; otherwise shows what the tasks said.
 run_as_step() {
-    SLURM_ID=$(as_user sbatch --parsable -J "$JOB" -N2 -n4 -o "$SHARED/slurm-%j.out" "$SHARED/job.sh" \
+    local id
+    id=$(as_user sbatch --parsable -J "$JOB" -N2 -n4 -o "$SHARED/slurm-%j.out" "$SHARED/job.sh" \
         "$1" --lab "$LAB" --srun)
-    finish "$SLURM_ID"
+    finish "$id"
+    ended_as "$id" "$2" "$3" || {
+        tail -n 20 "$SHARED/slurm-$id.out" "$(repx_dir "$1")/stderr.log"
+        return 1
+    }
 }
 
 @test "a step in the sandbox of a lab's job" {
@@ -346,19 +352,16 @@ run_as_step() {
     local job
     make_lab srun --sweep 1 --stages 2
     job=$(jobs_of "$LAB" sim stage-A)
-    run_as_step "$job"
-    ended_as "$SLURM_ID" COMPLETED 0:0
+    run_as_step "$job" COMPLETED 0:0
     marked "$job" SUCCESS
     [[ $(grep -c "^job script" "$(repx_dir "$job")/stdout.log") -eq 4 ]]
     [[ $(record "$job" '[.runtime.name, .runtime.network, .exit.code] | join(" ")') == "bwrap none 0" ]]
     job=$(jobs_of "$LAB" sim stage-B)
-    run_as_step "$job"
-    ended_as "$SLURM_ID" COMPLETED 0:0
+    run_as_step "$job" COMPLETED 0:0
     marked "$job" SUCCESS
     make_lab srun-failing --sweep 1 --stages 1 --fail-stage 0 --fail-value 0 --fail-code 3
     job=$(jobs_of "$LAB" sim stage-A)
-    run_as_step "$job"
-    ended_as "$SLURM_ID" FAILED 3:0
+    run_as_step "$job" FAILED 3:0
     marked "$job" FAIL
 }
 
