@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/pathset.h"
 #include "base/strv.h"
 #include "image/rootpath.h"
 #include "image/roottree.h"
@@ -57,52 +58,64 @@ static void open_parent(struct strv *opened, const char *path)
         strv_add(opened, NULL);
 }
 
-static int add_dest(struct rootview *v, const char *wanted, const char *resolved,
+/* One look at a tree. */
+struct scan {
+    const struct roottree *tree;
+    struct rootview *v;
+    struct strv opened;              /* directories that lack a mount point */
+    struct strv existing;            /* merged trees: those above mount points */
+    struct pathset wanted, resolved; /* of v's dests, by number */
+};
+
+static void scan_release(struct scan *s)
+{
+    strv_release(&s->opened);
+    strv_release(&s->existing);
+    pathset_release(&s->wanted);
+    pathset_release(&s->resolved);
+}
+
+static int add_dest(struct scan *s, const char *wanted, const char *resolved,
                     struct error *err)
 {
-    struct rootview_dest *d = &v->dests[v->n_dests];
+    struct rootview_dest *d = &s->v->dests[s->v->n_dests];
 
     d->wanted = strdup(wanted);
     d->resolved = strdup(resolved);
-    v->n_dests++;
-    return d->wanted && d->resolved ? 0 : error_oom(err);
+    s->v->n_dests++;
+    if (!d->wanted || !d->resolved)
+        return error_oom(err);
+    pathset_add(&s->wanted, d->wanted, s->v->n_dests - 1);
+    pathset_add(&s->resolved, d->resolved, s->v->n_dests - 1);
+    return s->wanted.failed || s->resolved.failed ? error_oom(err) : 0;
 }
 
 /* A want below another mount is on that mount, not in the image: only the part that the
- * image's links move is replaced. NULL: it is not below one. The deepest counts. */
-static int dest_below(struct rootview *v, const char *dest, const char *const *fixed,
-                      size_t n_fixed, char **out, struct error *err)
+ * image's links move is replaced. 1: it is not below one. The deepest counts. */
+static int dest_below(const struct scan *s, const char *dest, char **out,
+                      struct error *err)
 {
-    const struct rootview_dest *best = NULL;
+    const struct pathset_item *best;
     size_t i;
 
-    for (i = 0; i < n_fixed; i++)
-        if (strcmp(dest, fixed[i]) == 0 || is_below(dest, fixed[i])) {
+    for (i = 0; i < array_size(fixed_points); i++)
+        if (strcmp(dest, fixed_points[i]) == 0 || is_below(dest, fixed_points[i])) {
             *out = strdup(dest);
             return *out ? 0 : error_oom(err);
         }
-    for (i = 0; i < v->n_dests; i++)
-        if ((strcmp(dest, v->dests[i].wanted) == 0 ||
-             is_below(dest, v->dests[i].wanted)) &&
-            (!best || strlen(v->dests[i].wanted) > strlen(best->wanted)))
-            best = &v->dests[i];
+    best = pathset_cover(&s->wanted, dest);
     if (!best)
         return 1;
-    *out = str_printf("%s%s", best->resolved, dest + strlen(best->wanted));
+    *out = str_printf("%s%s", s->v->dests[best->value].resolved,
+                      dest + strlen(best->path));
     return *out ? 0 : error_oom(err);
 }
 
 /* Is the resolved place on another mount that comes before? */
-static bool on_mount(const struct rootview *v, const char *path)
+static bool on_mount(const struct scan *s, const char *path)
 {
-    size_t i;
-
-    for (i = 0; i < v->n_dests; i++)
-        if (strcmp(path, v->dests[i].resolved) == 0 ||
-            is_below(path, v->dests[i].resolved))
-            return true;
-    return strcmp(path, "/tmp") == 0 || is_below(path, "/tmp") ||
-           strcmp(path, "/") == 0;
+    return pathset_cover(&s->resolved, path) || strcmp(path, "/tmp") == 0 ||
+           is_below(path, "/tmp") || strcmp(path, "/") == 0;
 }
 
 /* Opens what must be opened so that a mount can be at the resolved place. */
@@ -118,8 +131,8 @@ static void place(struct strv *opened, const struct rootpath *where, bool is_fil
         open_dir(opened, where->existing);
 }
 
-static int scan_want(const struct roottree *tree, const struct rootscan_want *want,
-                     struct rootview *v, struct strv *opened, struct error *err)
+static int scan_want(struct scan *s, const struct rootscan_want *want,
+                     struct error *err)
 {
     _cleanup_(rootpath_release) struct rootpath where = {0};
     _cleanup_free_ char *below = NULL;
@@ -127,15 +140,15 @@ static int scan_want(const struct roottree *tree, const struct rootscan_want *wa
     int rc;
 
     if (strcmp(want->dest, "/") == 0) {
-        open_dir(opened, "/");
+        open_dir(s->tree->merged ? &s->existing : &s->opened, "/");
         return 0;
     }
-    rc = dest_below(v, want->dest, fixed_points, array_size(fixed_points), &below, err);
+    rc = dest_below(s, want->dest, &below, err);
     if (rc < 0)
         return -1;
     if (rc == 0)
-        return add_dest(v, want->dest, below, err);
-    if (rootpath_resolve_tree(tree, want->dest, &where, err) < 0)
+        return add_dest(s, want->dest, below, err);
+    if (rootpath_resolve_tree(s->tree, want->dest, &where, err) < 0)
         return error_context(err, "mount point \"%.300s\" in the image", want->dest);
     for (i = 0; i < 2; i++)
         if (strcmp(where.path, fixed_points[i]) == 0 ||
@@ -144,24 +157,25 @@ static int scan_want(const struct roottree *tree, const struct rootscan_want *wa
                               "the image's links lead the mount point \"%.300s\" to "
                               "\"%.300s\"; choose another destination",
                               want->dest, where.path);
-    if (!on_mount(v, where.path))
-        place(opened, &where, want->is_file);
-    return add_dest(v, want->dest, where.path, err);
+    if (s->tree->merged)
+        open_dir(&s->existing, where.existing);
+    else if (!on_mount(s, where.path))
+        place(&s->opened, &where, want->is_file);
+    return add_dest(s, want->dest, where.path, err);
 }
 
-static int scan_fixed(const struct roottree *tree, struct strv *opened,
-                      struct error *err)
+static int scan_fixed(struct scan *s, struct error *err)
 {
     size_t i;
 
     for (i = 0; i < array_size(fixed_points); i++) {
         struct stat st;
-        int rc = roottree_look(tree, fixed_points[i] + 1, &st, NULL, err);
+        int rc = roottree_look(s->tree, fixed_points[i] + 1, &st, NULL, err);
 
         if (rc < 0)
             return -1;
         if (rc == 1 || !S_ISDIR(st.st_mode))
-            open_dir(opened, "/");
+            open_dir(&s->opened, "/");
     }
     return 0;
 }
@@ -269,27 +283,24 @@ static int add_attrs(const struct roottree *tree, const char *path, struct rootv
 }
 
 /* Every directory that the layer with the mount points has in common with the image. */
-static int scan_attrs(const struct roottree *tree, struct rootview *v,
-                      struct error *err)
+static int scan_attrs(struct scan *s, struct error *err)
 {
-    _cleanup_strv_ struct strv dirs = STRV_INIT;
+    struct strv *dirs = &s->existing;
     size_t i;
 
-    strv_add(&dirs, "/");
-    for (i = 0; i < v->n_dests; i++)
-        open_dir(&dirs, v->dests[i].resolved);
-    for (i = 0; i < tree->n_dirs; i++) {
-        _cleanup_free_ char *path = str_printf("/%s", tree->dirs[i].path);
+    open_dir(dirs, "/");
+    for (i = 0; i < s->tree->n_dirs; i++) {
+        _cleanup_free_ char *path = str_printf("/%s", s->tree->dirs[i].path);
 
         if (!path)
             return error_oom(err);
-        open_dir(&dirs, path);
+        open_dir(dirs, path);
     }
-    if (strv_check(&dirs, err) < 0)
+    if (strv_check(dirs, err) < 0)
         return -1;
-    strv_sort(&dirs);
-    for (i = 0; i < dirs.count; i++)
-        if (add_attrs(tree, dirs.items[i], v, err) < 0)
+    strv_sort(dirs);
+    for (i = 0; i < dirs->count; i++)
+        if (add_attrs(s->tree, dirs->items[i], s->v, err) < 0)
             return -1;
     return 0;
 }
@@ -297,7 +308,7 @@ static int scan_attrs(const struct roottree *tree, struct rootview *v,
 int rootscan(const struct roottree *tree, const struct rootscan_want *wants, size_t n,
              struct rootview *out, struct error *err)
 {
-    _cleanup_strv_ struct strv opened = STRV_INIT;
+    _cleanup_(scan_release) struct scan s = {.tree = tree, .v = out};
     size_t i;
     int rc;
 
@@ -306,12 +317,11 @@ int rootscan(const struct roottree *tree, const struct rootscan_want *wants, siz
     if (!out->dests)
         return error_oom(err);
     out->merged = tree->merged;
-    rc = scan_fixed(tree, &opened, err);
+    rc = scan_fixed(&s, err);
     for (i = 0; rc == 0 && i < n; i++)
-        rc = scan_want(tree, &wants[i], out, &opened, err);
+        rc = scan_want(&s, &wants[i], err);
     if (rc == 0)
-        rc = out->merged ? scan_attrs(tree, out, err)
-                         : read_dirs(tree, &opened, out, err);
+        rc = out->merged ? scan_attrs(&s, err) : read_dirs(tree, &s.opened, out, err);
     if (rc < 0)
         rootview_release(out);
     return rc;

@@ -20,6 +20,7 @@ void bindlist_release(struct bindlist *l)
     }
     free(l->items);
     free(l->is_file);
+    pathset_release(&l->dests);
     *l = (struct bindlist)BINDLIST_INIT;
 }
 
@@ -45,10 +46,9 @@ static int bindlist_grow(struct bindlist *l, struct error *err)
 
 bool bindlist_has(const struct bindlist *l, const char *dest)
 {
-    for (size_t i = 0; i < l->n; i++)
-        if (strcmp(l->items[i].dest, dest) == 0)
-            return true;
-    return false;
+    const struct pathset_item *cover = pathset_cover(&l->dests, dest);
+
+    return cover && strcmp(cover->path, dest) == 0;
 }
 
 int bindlist_add(struct bindlist *l, enum plan_mount_kind kind, enum plan_role role,
@@ -70,8 +70,9 @@ int bindlist_add(struct bindlist *l, enum plan_mount_kind kind, enum plan_role r
     l->items[l->n] =
         (struct plan_bind){.kind = kind, .role = role, .source = s, .dest = d};
     l->is_file[l->n] = is_file;
+    pathset_add(&l->dests, d, l->n);
     l->n++;
-    return 0;
+    return l->dests.failed ? error_oom(err) : 0;
 }
 
 /* A relative source is relative to the working directory; without DST it has the same
@@ -223,28 +224,6 @@ int bindlist_add_artifact(struct bindlist *l, const char *base, const char *path
                         !S_ISDIR(st.st_mode), err);
 }
 
-/* The deepest directory before item i that it lies below; *rest is the way from there.
- * NULL: there is none. */
-static const struct plan_bind *bind_around(const struct bindlist *l, size_t i,
-                                           const char **rest)
-{
-    const struct plan_bind *best = NULL;
-    const char *dest = l->items[i].dest;
-    size_t depth = 0;
-
-    for (size_t k = 0; k < i; k++) {
-        size_t n = strlen(l->items[k].dest);
-
-        if (l->is_file[k] || !l->items[k].source || n <= depth ||
-            strncmp(dest, l->items[k].dest, n) != 0 || dest[n] != '/')
-            continue;
-        best = &l->items[k];
-        depth = n;
-        *rest = dest + n + 1;
-    }
-    return best;
-}
-
 /* The part of rest that exists must stay beneath the directory. */
 static int check_way(const char *directory, const char *rest, struct error *err)
 {
@@ -270,13 +249,26 @@ static int check_way(const char *directory, const char *rest, struct error *err)
 
 int bindlist_check_nested(const struct bindlist *l, struct error *err)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        const char *rest = NULL;
-        const struct plan_bind *around = bind_around(l, i, &rest);
+    struct pathset earlier = PATHSET_INIT; /* binds of directories */
+    int r = 0;
 
-        if (around && check_way(around->source, rest, err) < 0)
-            return error_context(err, "mount point %s in %s", l->items[i].dest,
-                                 around->source);
+    for (size_t i = 0; r == 0 && i < l->n; i++) {
+        const struct plan_bind *b = &l->items[i];
+        const struct pathset_item *around = pathset_cover(&earlier, b->dest);
+
+        if (around) {
+            const char *source = l->items[around->value].source;
+            const char *rest = b->dest + strlen(around->path);
+
+            r = check_way(source, rest + strspn(rest, "/"), err);
+            if (r < 0)
+                error_context(err, "mount point %s in %s", b->dest, source);
+        }
+        if (!l->is_file[i] && b->source)
+            pathset_add(&earlier, b->dest, i);
     }
-    return 0;
+    if (earlier.failed && r == 0)
+        r = error_oom(err);
+    pathset_release(&earlier);
+    return r;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/pathset.h"
 #include "image/store_tmp.h"
 #include "plan/build.h"
 
@@ -15,6 +16,7 @@ struct bindlist {
     struct plan_bind *items; /* strings owned by the list */
     bool *is_file;           /* the source is not a directory */
     size_t n, cap;
+    struct pathset dests; /* of items, by number */
 };
 
 #define BINDLIST_INIT                                                                  \

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/pathset.h"
 #include "plan/plan_internal.h"
 
 struct system_file {
@@ -45,16 +46,6 @@ static bool is_bind(enum plan_mount_kind kind)
            kind == PLAN_MOUNT_BIND_DEV;
 }
 
-/* What lies below an earlier bind needs its mount point there, not in the image. */
-static bool below_earlier_bind(const struct plan_input *in, size_t i)
-{
-    for (size_t j = 0; j < i; j++)
-        if (is_bind(in->binds[j].kind) &&
-            plan_path_within(in->binds[i].dest, in->binds[j].dest))
-            return true;
-    return false;
-}
-
 int plan_wanted_points(const struct plan_input *in, const bool *bind_is_file,
                        const char ***dests, bool **is_file, size_t *n,
                        struct error *err)
@@ -63,7 +54,9 @@ int plan_wanted_points(const struct plan_input *in, const bool *bind_is_file,
     const size_t most = 1 + N_SYSTEM_FILES + in->n_binds; /* 1: "/" */
     _cleanup_free_ const char **d = calloc(most, sizeof(*d));
     _cleanup_free_ bool *f = calloc(most, sizeof(*f));
+    struct pathset earlier = PATHSET_INIT;
     size_t count = 0;
+    bool failed;
 
     if (!d || !f)
         return error_oom(err);
@@ -75,33 +68,47 @@ int plan_wanted_points(const struct plan_input *in, const bool *bind_is_file,
             d[count] = files[i].dest;
             f[count++] = true;
         }
-    for (size_t i = 0; in->isolated && !in->host_root && i < in->n_binds; i++)
-        if (!plan_dest_provided(in->binds[i].dest) && !below_earlier_bind(in, i)) {
-            d[count] = in->binds[i].dest;
+    /* what lies below an earlier bind needs its mount point there, not in the image */
+    for (size_t i = 0; in->isolated && !in->host_root && i < in->n_binds; i++) {
+        const char *dest = in->binds[i].dest;
+
+        if (!plan_dest_provided(dest) && !pathset_cover(&earlier, dest)) {
+            d[count] = dest;
             f[count++] = bind_is_file[i];
         }
+        if (is_bind(in->binds[i].kind))
+            pathset_add(&earlier, dest, i);
+    }
+    failed = earlier.failed;
+    pathset_release(&earlier);
+    if (failed)
+        return error_oom(err);
     *dests = steal_ptr(d);
     *is_file = steal_ptr(f);
     *n = count;
     return 0;
 }
 
+/* The wanted points of a view by their path. */
+static int index_dests(const struct rootview *view, struct pathset *wanted,
+                       struct error *err)
+{
+    for (size_t i = 0; view && i < view->n_dests; i++)
+        pathset_add(wanted, view->dests[i].wanted, i);
+    return wanted->failed ? error_oom(err) : 0;
+}
+
 /* Where dest is once the image's links are followed: the longest wanted point that dest
  * is at or below tells. Owned by the caller. */
-static char *resolve_dest(const struct rootview *view, const char *dest)
+static char *resolve_dest(const struct rootview *view, const struct pathset *wanted,
+                          const char *dest)
 {
-    const struct rootview_dest *best = NULL;
+    const struct pathset_item *best = pathset_cover(wanted, dest);
 
-    for (size_t i = 0; view && i < view->n_dests; i++) {
-        const struct rootview_dest *d = &view->dests[i];
-
-        if (plan_path_within(dest, d->wanted) &&
-            (!best || strlen(d->wanted) > strlen(best->wanted)))
-            best = d;
-    }
     if (!best)
         return strdup(dest);
-    return str_printf("%s%s", best->resolved, dest + strlen(best->wanted));
+    return str_printf("%s%s", view->dests[best->value].resolved,
+                      dest + strlen(best->path));
 }
 
 static bool is_opened(const struct rootview *view, const char *path)
@@ -249,13 +256,13 @@ static int add_system(struct plan *out, const struct plan_input *in, struct erro
 }
 
 static int add_system_files(struct plan *out, const struct plan_input *in,
-                            struct error *err)
+                            const struct pathset *wanted, struct error *err)
 {
     struct system_file files[N_SYSTEM_FILES];
 
     system_files(in, files);
     for (size_t i = 0; i < N_SYSTEM_FILES; i++) {
-        _cleanup_free_ char *dest = resolve_dest(in->view, files[i].dest);
+        _cleanup_free_ char *dest = resolve_dest(in->view, wanted, files[i].dest);
 
         if (!dest)
             return error_oom(err);
@@ -266,11 +273,12 @@ static int add_system_files(struct plan *out, const struct plan_input *in,
     return 0;
 }
 
-static int add_binds(struct plan *out, const struct plan_input *in, struct error *err)
+static int add_binds(struct plan *out, const struct plan_input *in,
+                     const struct pathset *wanted, struct error *err)
 {
     for (size_t i = 0; i < in->n_binds; i++) {
         const struct plan_bind *b = &in->binds[i];
-        _cleanup_free_ char *dest = resolve_dest(in->view, b->dest);
+        _cleanup_free_ char *dest = resolve_dest(in->view, wanted, b->dest);
 
         if (!dest)
             return error_oom(err);
@@ -302,8 +310,17 @@ static int add_seals(struct plan *out, const struct plan_input *in, struct error
 
 int plan_build_mounts(struct plan *out, const struct plan_input *in, struct error *err)
 {
-    if (add_root(out, in, err) < 0 || add_system(out, in, err) < 0 ||
-        add_system_files(out, in, err) < 0 || add_binds(out, in, err) < 0)
-        return -1;
-    return add_seals(out, in, err);
+    struct pathset wanted = PATHSET_INIT;
+    int r = index_dests(in->view, &wanted, err);
+
+    if (r == 0)
+        r = add_root(out, in, err);
+    if (r == 0)
+        r = add_system(out, in, err);
+    if (r == 0)
+        r = add_system_files(out, in, &wanted, err);
+    if (r == 0)
+        r = add_binds(out, in, &wanted, err);
+    pathset_release(&wanted);
+    return r < 0 ? -1 : add_seals(out, in, err);
 }

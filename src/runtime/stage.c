@@ -160,18 +160,21 @@ static int make_tmpfs(struct error *err)
     return mountfd_new("tmpfs", options, MOUNTFD_NOSUID | MOUNTFD_NODEV, err);
 }
 
-static int attach_at(const struct assembly *a, size_t i, int mount, struct error *err)
+static int attach_at(struct assembly *a, size_t i, int mount, struct error *err)
 {
     _cleanup_close_ int target = -1;
 
     if (mount < 0)
         return -1;
-    target = stage_point(a->root, a->plan->mounts[i].dest, stage_point_of(a, i), err);
-    return target < 0 ? -1 : mountfd_attach(mount, target, err);
+    target = stage_point(&a->way, a->plan->mounts[i].dest, stage_point_of(a, i), err);
+    if (target < 0 || mountfd_attach(mount, target, err) < 0)
+        return -1;
+    stage_way_mounted(&a->way, a->plan->mounts[i].dest);
+    return 0;
 }
 
 /* Attaches mount i, owned, at its destination. */
-static int attach_new(const struct assembly *a, size_t i, int mount, struct error *err)
+static int attach_new(struct assembly *a, size_t i, int mount, struct error *err)
 {
     int rc = attach_at(a, i, mount, err);
 
@@ -180,16 +183,19 @@ static int attach_new(const struct assembly *a, size_t i, int mount, struct erro
     return rc;
 }
 
-static int attach_dev(const struct assembly *a, const char *dest, struct error *err)
+static int attach_dev(struct assembly *a, const char *dest, struct error *err)
 {
-    _cleanup_close_ int target = stage_point(a->root, dest, STAGE_POINT_DIR, err);
+    _cleanup_close_ int target = stage_point(&a->way, dest, STAGE_POINT_DIR, err);
 
-    return target < 0 ? -1 : stage_make_dev(target, err);
+    if (target < 0 || stage_make_dev(target, err) < 0)
+        return -1;
+    stage_way_mounted(&a->way, dest);
+    return 0;
 }
 
-static int make_dir(const struct assembly *a, const char *dest, struct error *err)
+static int make_dir(struct assembly *a, const char *dest, struct error *err)
 {
-    _cleanup_close_ int fd = stage_point(a->root, dest, STAGE_POINT_DIR, err);
+    _cleanup_close_ int fd = stage_point(&a->way, dest, STAGE_POINT_DIR, err);
 
     return fd < 0 ? -1 : 0;
 }
@@ -202,7 +208,7 @@ static int seal(const struct assembly *a, const char *dest, struct error *err)
     return fd < 0 ? -1 : mountfd_restrict(fd, MOUNTFD_RO, false, err);
 }
 
-static int place(const struct assembly *a, size_t i, struct error *err)
+static int place(struct assembly *a, size_t i, struct error *err)
 {
     const struct plan_mount *m = &a->plan->mounts[i];
     bool overlay = a->plan->lowers.count > 0;
@@ -224,9 +230,9 @@ static int place(const struct assembly *a, size_t i, struct error *err)
         return make_dir(a, m->dest, err);
     case PLAN_MOUNT_SYMLINK:
         /* in the root it is part of the skeleton */
-        return overlay && stage_on_root(a->plan, i)
+        return overlay && a->on_root[i]
                    ? 0
-                   : stage_symlink(a->root, m->source, m->dest, err);
+                   : stage_symlink(&a->way, m->source, m->dest, err);
     case PLAN_MOUNT_PROC:
     case PLAN_MOUNT_OVERLAY:
         break;
@@ -235,7 +241,7 @@ static int place(const struct assembly *a, size_t i, struct error *err)
 }
 
 /* bwrap finds a place for its /proc, whatever the root is. */
-static int place_all(const struct assembly *a, struct error *err)
+static int place_all(struct assembly *a, struct error *err)
 {
     for (size_t i = 0; i < a->plan->n_mounts; i++) {
         const struct plan_mount *m = &a->plan->mounts[i];
@@ -261,22 +267,26 @@ static int assemble(struct assembly *a, const char *dir, struct error *err)
 int stage_assemble(void *arg, struct error *err)
 {
     const struct stage *s = arg;
-    struct assembly a = {.plan = s->plan, .base = -1, .root = -1};
+    struct assembly a = {
+        .plan = s->plan, .base = -1, .root = -1, .way = STAGE_WAY_INIT(-1)};
     mode_t mask = umask(0);
     struct rlimit saved;
     int rc;
 
     a.sources = calloc(s->plan->n_mounts + 1, sizeof(*a.sources));
-    if (!a.sources)
+    a.on_root = calloc(s->plan->n_mounts + 1, sizeof(*a.on_root));
+    if (!a.sources || !a.on_root || stage_on_root(s->plan, a.on_root, err) < 0)
         return error_oom(err);
     rc = raise_limit(s->plan->n_mounts, &saved, err);
     if (rc == 0)
         rc = assemble(&a, s->dir, err);
     for (size_t i = 0; rc == 0 && i < s->plan->n_mounts; i++)
         cleanup_closep(&a.sources[i]);
+    stage_way_release(&a.way);
     cleanup_closep(&a.base);
     cleanup_closep(&a.root);
     free(a.sources);
+    free(a.on_root);
     setrlimit(RLIMIT_NOFILE, &saved);
     umask(mask);
     return rc;

@@ -7,11 +7,30 @@
 
 #include "runtime/stage.h"
 
+/* The way to mount points below a root. It remembers the last directory: inputs lie in
+ * the same one, or follow each other. */
+struct stage_way {
+    int root; /* borrowed */
+    char *dir;
+    int dirfd;
+};
+
+#define STAGE_WAY_INIT(fd)                                                             \
+    {                                                                                  \
+        .root = (fd), .dirfd = -1                                                      \
+    }
+
+void stage_way_release(struct stage_way *w);
+/* Something was mounted at dest: what lies there is another directory now. */
+void stage_way_mounted(struct stage_way *w, const char *dest);
+
 struct assembly {
     const struct plan *plan;
-    int base;     /* our tmpfs, attached at the stage's directory */
-    int root;     /* the root of the sandbox, attached below base */
-    int *sources; /* a detached mount for each bind of the plan, else -1 */
+    int base;             /* our tmpfs, attached at the stage's directory */
+    int root;             /* the root of the sandbox, attached below base */
+    int *sources;         /* a detached mount for each bind of the plan, else -1 */
+    bool *on_root;        /* stage_on_root's answers */
+    struct stage_way way; /* below root */
 };
 
 /* ---- stage_point: mount points below a root ---- */
@@ -19,13 +38,18 @@ enum stage_point { STAGE_POINT_FILE, STAGE_POINT_DIR };
 
 /* An O_PATH descriptor of dest below root. What is missing is made: directories with
  * 0755, at the end an empty file or directory. */
-int stage_point(int root, const char *dest, enum stage_point type, struct error *err);
+int stage_point(struct stage_way *w, const char *dest, enum stage_point type,
+                struct error *err);
+/* Makes it in a root of our own, where it may be already. */
+int stage_make_point(struct stage_way *w, const char *dest, enum stage_point type,
+                     struct error *err);
 /* A link at dest; its parents are made. */
-int stage_symlink(int root, const char *target, const char *dest, struct error *err);
+int stage_symlink(struct stage_way *w, const char *target, const char *dest,
+                  struct error *err);
 
-/* Must the mount point of mount i be in the root itself? False: it lies on an earlier
- * mount. */
-bool stage_on_root(const struct plan *plan, size_t i);
+/* For each mount: must its mount point be in the root itself? False: it lies on an
+ * earlier mount. */
+int stage_on_root(const struct plan *plan, bool *out, struct error *err);
 
 /* What mount i needs as its mount point. */
 enum stage_point stage_point_of(const struct assembly *a, size_t i);

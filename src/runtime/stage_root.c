@@ -35,6 +35,7 @@ static int make_dir_at(int dirfd, const char *name, struct error *err)
 static int open_root(struct assembly *a, struct error *err)
 {
     a->root = openat(a->base, ROOT, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    a->way.root = a->root;
     return a->root < 0 ? error_sys(err, errno, "cannot open the sandbox's root") : 0;
 }
 
@@ -57,38 +58,37 @@ static int own_root(struct assembly *a, struct error *err)
 }
 
 /* Everything that the plan needs a place for in the root itself. */
-static int fill_skeleton(const struct assembly *a, int skeleton, struct error *err)
+static int fill_skeleton(const struct assembly *a, struct stage_way *w,
+                         struct error *err)
 {
     const struct plan *p = a->plan;
 
     for (size_t i = 0; i < p->n_mounts; i++) {
         const struct plan_mount *m = &p->mounts[i];
-        int fd;
 
-        if (!stage_on_root(p, i))
+        if (!a->on_root[i])
             continue;
         if (m->kind == PLAN_MOUNT_SYMLINK) {
-            if (stage_symlink(skeleton, m->source, m->dest, err) < 0)
+            if (stage_symlink(w, m->source, m->dest, err) < 0)
                 return -1;
             continue;
         }
-        fd = stage_point(skeleton, m->dest, stage_point_of(a, i), err);
-        if (fd < 0)
+        if (stage_make_point(w, m->dest, stage_point_of(a, i), err) < 0)
             return -1;
-        close(fd);
     }
     return 0;
 }
 
 /* Overlay shows a merged directory with the attributes of the topmost one, which is
  * ours: it gets those that the image's has. */
-static int set_attributes(const struct assembly *a, int skeleton, struct error *err)
+static int set_attributes(const struct assembly *a, struct stage_way *w,
+                          struct error *err)
 {
     /* children first: making them changed their parents' times */
     for (size_t i = a->plan->n_dirs; i-- > 0;) {
         const struct plan_dir *d = &a->plan->dirs[i];
         const struct timespec t = {(time_t)d->mtime_s, d->mtime_ns}, times[] = {t, t};
-        int point = stage_point(skeleton, d->path, STAGE_POINT_DIR, err);
+        int point = stage_point(w, d->path, STAGE_POINT_DIR, err);
         _cleanup_close_ int fd = -1;
 
         if (point < 0)
@@ -142,11 +142,13 @@ static int overlay_root(struct assembly *a, struct error *err)
     _cleanup_close_ int layers = root < 0 ? -1 : make_dir_at(a->base, LAYERS, err);
     _cleanup_close_ int skeleton =
         layers < 0 ? -1 : make_dir_at(a->base, SKELETON, err);
+    _cleanup_(stage_way_release) struct stage_way way = STAGE_WAY_INIT(-1);
     _cleanup_buf_ struct buf options = BUF_INIT;
 
     if (skeleton < 0)
         return -1;
-    if (fill_skeleton(a, skeleton, err) < 0 || set_attributes(a, skeleton, err) < 0 ||
+    way.root = skeleton;
+    if (fill_skeleton(a, &way, err) < 0 || set_attributes(a, &way, err) < 0 ||
         link_layers(a, layers, &options, err) < 0 ||
         mount_overlay(layers, buf_str(&options), err) < 0)
         return error_context(err, "merging the image's %zu layers",
