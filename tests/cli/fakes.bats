@@ -218,7 +218,7 @@ GOLDEN
 
 @test "the sandbox fails when the job starts: FAIL, a record, bwrap's words" {
     behave late
-    launch run "$id"
+    launch run -q "$id" # not a word on a slow extraction
     refused 125 'could not make the sandbox' stderr.log
     failed "$id"
     grep -q 'Operation not permitted' "$(repx_of "$id")/stderr.log"
