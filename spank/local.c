@@ -186,11 +186,6 @@ static int mark(spank_t sp, struct error *err)
     char **argv = NULL;
     int argc = 0;
 
-    /* A variable from outside must not pass for our mark. Empty rather than unset: srun
-     * has copied the environment already, and only adds to that. */
-    if (setenv(STEP_COMMAND_VARIABLE, "", 1) < 0 ||
-        setenv(STEP_MULTIPROG_VARIABLE, "", 1) < 0)
-        return error_oom(err);
     if (spank_get_item(sp, S_JOB_ARGV, &argc, &argv) != ESPANK_SUCCESS || argc < 1)
         return error_fail(err, "Slurm does not tell the step's command");
     if (argc >= 2 && file_is(argv[0], argv[1]))
@@ -208,7 +203,8 @@ static int mark(spank_t sp, struct error *err)
 static int clear_marks(struct error *err)
 {
     if (setenv(STEP_COMMAND_VARIABLE, "", 1) < 0 ||
-        setenv(STEP_MULTIPROG_VARIABLE, "", 1) < 0)
+        setenv(STEP_MULTIPROG_VARIABLE, "", 1) < 0 ||
+        setenv(STEP_STAGED_VARIABLE, "", 1) < 0)
         return error_oom(err);
     return 0;
 }
@@ -227,5 +223,7 @@ int local_mark(spank_t sp)
     if (plugin_step_is_script(plugin_number(sp, S_JOB_STEPID, 0)) &&
         !plugin.request.batch_script)
         return 0;
-    return mark(sp, &err) < 0 ? refuse(&err) : 0;
+    if (mark(sp, &err) == 0 && local_broadcast(sp, &err) == 0)
+        return 0;
+    return refuse(&err);
 }

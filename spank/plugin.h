@@ -43,6 +43,8 @@ char *plugin_slurm_copy(const char *s);
 int local_take(size_t row, const char *text);
 int local_settle(spank_context_t context);
 int local_mark(spank_t sp);
+/* --repx-stage: puts the step's image on its nodes. */
+int local_broadcast(spank_t sp, struct error *err);
 
 /* remote: slurmstepd. Nothing of this fails towards Slurm: what goes wrong is
  * remembered and told by remote_task, in the task, where it can neither drain a node

@@ -17,7 +17,7 @@ static const struct command *const table[] = {
 };
 
 /* For programs of ours, not for people: in no list and no help. */
-static const struct command *const hidden[] = {&cmd_step};
+static const struct command *const hidden[] = {&cmd_step, &cmd_broadcast};
 
 const struct command *const *commands(size_t *n)
 {

@@ -22,7 +22,7 @@ struct command {
 
 extern const struct command cmd_run, cmd_exec, cmd_debug_run, cmd_plan, cmd_list,
     cmd_image_inspect, cmd_image_prepare, cmd_cache_list, cmd_cache_prune,
-    cmd_cache_verify, cmd_config, cmd_doctor, cmd_version, cmd_step;
+    cmd_cache_verify, cmd_config, cmd_doctor, cmd_version, cmd_step, cmd_broadcast;
 
 /* All that people call, in the order of --help; *n. */
 const struct command *const *commands(size_t *n);

@@ -58,6 +58,8 @@ struct config_target {
     struct config_number cache_min_free; /* bytes */
     struct config_number grace;          /* seconds */
     struct config_string staging;        /* "auto", "flat" or "off" */
+    struct config_string stage_path;     /* where sbcast puts images on the nodes */
+    struct config_number stage_timeout;  /* seconds */
     struct config_scheduler local, slurm;
 };
 

@@ -49,10 +49,11 @@ void image_clear_content(struct image *img)
     free(img->os);
     free(img->workdir);
     img->architecture = img->os = img->workdir = NULL;
+    strv_release(&img->files);
     strv_release(&img->env);
     strv_release(&img->entrypoint);
     strv_release(&img->cmd);
-    img->env = img->entrypoint = img->cmd = (struct strv)STRV_INIT;
+    img->files = img->env = img->entrypoint = img->cmd = (struct strv)STRV_INIT;
     img->id.hex[0] = img->config.hex[0] = '\0';
     img->has_config = false;
 }
@@ -62,6 +63,7 @@ void image_release(struct image *img)
     image_clear_content(img);
     free(img->reference);
     free(img->path);
+    free(img->selector);
     if (img->fd >= 0)
         close(img->fd);
     *img = (struct image)IMAGE_INIT;
@@ -199,6 +201,7 @@ static int open_dir(struct image *img, const char *selector, bool lazy,
 
     source_dir_init(&src, img->fd);
     src.lazy = lazy;
+    src.names = &img->files;
     img->kind = IMAGE_DOCKER_DIR;
     rc = manifest_docker_load(img, &src, selector, err);
     if (rc == 1) {
@@ -217,8 +220,7 @@ static int open_known_dir(struct image *img, const char *selector, struct store 
 {
     if (open_dir(img, selector, store != NULL, err) < 0)
         return -1;
-    if (!img->unseen || store_has(store, &img->id) ||
-        (store->site && store_has(store->site, &img->id)))
+    if (!img->unseen || image_is_there(img, store))
         return 0;
     return image_look_at_layers(img, err);
 }
@@ -295,7 +297,6 @@ static int open_file(struct image *img, struct store *store, const struct stat *
 int image_open_cached(struct image *img, const char *reference, struct store *store,
                       struct error *err)
 {
-    _cleanup_free_ char *selector = NULL;
     struct stat st;
     int rc;
 
@@ -304,13 +305,13 @@ int image_open_cached(struct image *img, const char *reference, struct store *st
     if (!img->reference)
         rc = error_oom(err);
     else
-        rc = open_path(img, reference, &selector, err);
+        rc = open_path(img, reference, &img->selector, err);
     if (rc == 0 && fstat(img->fd, &st) < 0)
         rc = error_sys(err, errno, "cannot stat");
     if (rc == 0 && S_ISDIR(st.st_mode))
-        rc = open_known_dir(img, selector, store, err);
+        rc = open_known_dir(img, img->selector, store, err);
     else if (rc == 0 && S_ISREG(st.st_mode))
-        rc = open_file(img, store, &st, selector, err);
+        rc = open_file(img, store, &st, img->selector, err);
     else if (rc == 0)
         rc = error_fail(err, "neither a directory nor a regular file");
     if (rc < 0) {
@@ -318,6 +319,12 @@ int image_open_cached(struct image *img, const char *reference, struct store *st
         image_release(img);
     }
     return rc;
+}
+
+bool image_is_there(const struct image *img, struct store *store)
+{
+    return img->id.hex[0] && (store_has(store, &img->id) ||
+                              (store->site && store_has(store->site, &img->id)));
 }
 
 int image_open(struct image *img, const char *reference, struct error *err)

@@ -55,8 +55,10 @@ struct image {
     char *architecture, *os;    /* from the config, NULL unknown */
     struct image_layer *layers; /* bottom first */
     size_t n_layers;
-    bool unseen;     /* the layers' files were not looked at (image_look_at_layers) */
-    struct strv env; /* the config's Env */
+    bool unseen;       /* the layers' files were not looked at (image_look_at_layers) */
+    char *selector;    /* the tag or digest behind the path, "" none */
+    struct strv files; /* of a directory: what was read beside the layers */
+    struct strv env;   /* the config's Env */
     struct strv entrypoint, cmd;
     char *workdir; /* NULL none */
 };
@@ -79,6 +81,9 @@ int image_open_cached(struct image *img, const char *reference, struct store *st
  * and compressed. image_prepare does it when it has to extract. */
 int image_look_at_layers(struct image *img, struct error *err);
 void image_release(struct image *img);
+
+/* Is its root filesystem in the store, or the site's? Asks no lock: for hints only. */
+bool image_is_there(const struct image *img, struct store *store);
 
 /* The image file or directory that a lab or a base_path has under this name, searched
  * as RepX does: images/, artifacts/images/, artifacts/image/, image/; the name itself,

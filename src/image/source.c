@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/parse.h"
+#include "base/strv.h"
 #include "image/tarstream.h"
 #include "sys/pathfd.h"
 
@@ -188,7 +189,11 @@ static int check_name(const char *name, struct error *err)
 int source_read_file(struct source *s, const char *name, struct buf *out,
                      struct error *err)
 {
-    return check_name(name, err) < 0 ? -1 : s->ops->read_file(s, name, out, err);
+    int rc = check_name(name, err) < 0 ? -1 : s->ops->read_file(s, name, out, err);
+
+    if (rc == 0 && s->names && !strv_contains(s->names, name))
+        strv_add(s->names, name);
+    return rc;
 }
 
 int source_stat(struct source *s, const char *name, struct source_stat *st,

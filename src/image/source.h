@@ -46,8 +46,9 @@ struct source_member;
 
 struct source {
     const struct source_ops *ops;
-    int fd;    /* borrowed */
-    bool lazy; /* a manifest is read without a look at the layers it names */
+    int fd;             /* borrowed */
+    bool lazy;          /* a manifest is read without a look at the layers it names */
+    struct strv *names; /* gets the names of the files that were read; NULL: nobody */
     /* archives: what source_archive_index found */
     struct source_member *members;
     size_t n_members, cap_members;

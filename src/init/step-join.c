@@ -116,6 +116,7 @@ int main(int argc, char **argv)
     if (read_task(&j, argv, &err) == 0 && join_settle(&j, &err) == 0) {
         if (j.handoff.phase == HANDOFF_FAILED)
             return fail(&j);
+        unsetenv(STEP_STAGED_VARIABLE); /* the launcher's, which has read it */
         join_enter(&j, &err);
     }
     join_say(&j, err.text);

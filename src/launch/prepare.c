@@ -60,15 +60,34 @@ static int choose_without_image(struct launch *l, struct session *s, const char 
 int launch_choose(struct launch *l, struct session *s, const char *image_path,
                   const char *what, struct error *err)
 {
+    return launch_choose_staged(l, s, image_path, NULL, what, err);
+}
+
+/* The image is called as the user called it, whatever copy it is read from. */
+static int open_image(struct launch *l, struct session *s, const char *image_path,
+                      const char *staged, struct error *err)
+{
+    if (image_open_cached(&l->image, staged ? staged : image_path, &s->store, err) < 0)
+        return -1;
+    l->has_image = true;
+    if (staged) {
+        free(l->image.reference);
+        l->image.reference = strdup(image_path);
+        if (!l->image.reference)
+            return error_oom(err);
+    }
+    return resolve_image_allowed(&s->config, staged ? NULL : l->image.path,
+                                 l->image.id.hex, err);
+}
+
+int launch_choose_staged(struct launch *l, struct session *s, const char *image_path,
+                         const char *staged, const char *what, struct error *err)
+{
     if (session_find_tools(s, err) < 0)
         return -1;
     if (!image_path)
         return choose_without_image(l, s, what, err);
-    if (session_open_store(s, err) < 0 ||
-        image_open_cached(&l->image, image_path, &s->store, err) < 0)
-        return -1;
-    l->has_image = true;
-    if (resolve_image_allowed(&s->config, l->image.path, l->image.id.hex, err) < 0)
+    if (session_open_store(s, err) < 0 || open_image(l, s, image_path, staged, err) < 0)
         return -1;
     /* a tree that is used in place is a mount of that path */
     if (l->image.kind == IMAGE_ROOTFS_DIR &&

@@ -52,6 +52,11 @@ void launch_release(struct launch *l);
 int launch_choose(struct launch *l, struct session *s, const char *image_path,
                   const char *what, struct error *err);
 
+/* The same; the image is read from staged, a copy of it, when that is not NULL. The
+ * site's rules about paths of images are not met by a copy, those about digests are. */
+int launch_choose_staged(struct launch *l, struct session *s, const char *image_path,
+                         const char *staged, const char *what, struct error *err);
+
 /* Store, tools and runtime of this node, once before many jobs that have an image. */
 int launch_check_node(struct session *s, struct error *err);
 

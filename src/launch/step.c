@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "launch/imagearg.h"
+#include "launch/staged.h"
 #include "launch/step_internal.h"
 #include "runtime/supervise.h"
 #include "sys/pathfd.h"
@@ -33,6 +34,8 @@ int step_cancelled(void *arg)
 
 static void step_release(struct step *st)
 {
+    if (st->staged)
+        staged_remove(st->staged, st->session.user.uid);
     space_release(&st->space);
     bindlist_release(&st->binds);
     launch_release(&st->launch);
@@ -126,8 +129,9 @@ static int choose(struct step *st, struct error *err)
         return -1;
     if (!path && !st->has_job)
         return error_usage(err, "the step's options name no image; give --repx-image");
-    return launch_choose(&st->launch, &st->session, path ? path : st->job.image, what,
-                         err);
+    st->staged = staged_find(st->env, st->session.user.uid);
+    return launch_choose_staged(&st->launch, &st->session, path ? path : st->job.image,
+                                st->staged, what, err);
 }
 
 /* What is told of the request is the same on all nodes: the first one says it. */

@@ -28,6 +28,7 @@ struct step {
     struct opened_lab lab;
     struct job_unit job; /* has_job: the step is in this job's sandbox */
     bool has_job;
+    const char *staged; /* a copy of the image on this node; NULL none */
     char *unit_text, *path_prefix;
     struct lockfile claim;
     struct launch launch;

@@ -107,6 +107,16 @@ static int check_lists(const struct request *r, struct error *err)
     return 0;
 }
 
+static int check_stage(const char *stage, struct error *err)
+{
+    static const char *const ways[] = {"auto", "shared", "bcast"};
+
+    for (size_t i = 0; i < array_size(ways); i++)
+        if (strcmp(stage, ways[i]) == 0)
+            return 0;
+    return error_usage(err, "option --stage: '%s' is not auto, shared or bcast", stage);
+}
+
 int request_validate(const struct request *r, struct error *err)
 {
     if (check_runtime(r, err) < 0)
@@ -125,6 +135,8 @@ int request_validate(const struct request *r, struct error *err)
                            "option --workdir: '%s' is not an absolute path; it is a "
                            "directory inside the sandbox",
                            r->workdir);
+    if (r->stage && check_stage(r->stage, err) < 0)
+        return -1;
     if (r->jobs_origin != REQUEST_UNSET && r->jobs == 0)
         return error_usage(err, "option --jobs: 0 is too few; give 1 or more");
     if (r->verbose && r->quiet && r->verbose_origin == r->quiet_origin)

@@ -18,6 +18,10 @@
  * this path. */
 #define STEP_MULTIPROG_VARIABLE "SLURM_REPX_STEP_MULTIPROG"
 
+/* Set by srun when it has broadcast the image: "PATH[:TAG]" on every node of the step.
+ */
+#define STEP_STAGED_VARIABLE "SLURM_REPX_STEP_STAGED"
+
 #define STEP_JOIN_NAME "repx-step-join"
 
 #endif

@@ -209,6 +209,7 @@ int resolve(struct settled *out, const struct request *req, const struct config 
 void settled_release(struct settled *s)
 {
     free(s->staging);
+    free(s->stage_path);
     free(s->gpus);
     strv_release(&s->cdi_dirs);
     free(s->target);

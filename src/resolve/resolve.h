@@ -25,12 +25,14 @@ struct settled {
     struct strv mount_paths;   /* SRC:DST:ro|rw, absolute, expanded */
     struct strv forced_mounts; /* of the site */
     bool network_host;
-    char *gpus;           /* "none", "auto" or a list of device names */
-    struct strv cdi_dirs; /* of the site: where the devices are described */
-    struct strv env_pass; /* built-in pass list and env_pass: names, "PREFIX*" */
-    struct strv env_set;  /* "NAME=VALUE" and "NAME" from --env */
-    uint64_t grace;       /* seconds */
-    char *staging;        /* "auto", "flat": without overlay, "off": bwrap alone */
+    char *gpus;             /* "none", "auto" or a list of device names */
+    struct strv cdi_dirs;   /* of the site: where the devices are described */
+    struct strv env_pass;   /* built-in pass list and env_pass: names, "PREFIX*" */
+    struct strv env_set;    /* "NAME=VALUE" and "NAME" from --env */
+    uint64_t grace;         /* seconds */
+    char *staging;          /* "auto", "flat": without overlay, "off": bwrap alone */
+    char *stage_path;       /* of broadcast images on the nodes, until extracted */
+    uint64_t stage_timeout; /* seconds, of one broadcast */
     uint64_t cache_max_size, cache_min_free; /* bytes, 0 none */
     char *shared_store;                      /* the site's, NULL none */
     /* For `repx-launch config`: "name", "value", "origin" triples. */

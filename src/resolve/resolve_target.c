@@ -9,6 +9,8 @@
 #include "sys/pathfd.h"
 
 #define BUILT_IN_TARGET "local"
+#define BUILT_IN_STAGE_PATH "/tmp"
+#define BUILT_IN_STAGE_TIMEOUT 600
 #define BUILT_IN_BASE_PATH "~/.repx/store"
 
 static void list_targets(const struct config *cfg, struct buf *out)
@@ -160,6 +162,21 @@ static char *path_of(struct resolve_context *c, const char *name, const char *as
     return settle_path(c, name, asked, origin, false, err);
 }
 
+static int resolve_stage(struct resolve_context *c, struct error *err)
+{
+    const struct config_target *t = c->target;
+    struct settled *out = c->out;
+
+    out->stage_path =
+        t && t->stage_path.value
+            ? settle_path(c, "stage_path", t->stage_path.value, t->stage_path.origin,
+                          true, err)
+            : settle_path(c, "stage_path", BUILT_IN_STAGE_PATH, "built-in", true, err);
+    out->stage_timeout =
+        t && t->stage_timeout.origin ? t->stage_timeout.value : BUILT_IN_STAGE_TIMEOUT;
+    return out->stage_path ? 0 : -1;
+}
+
 int resolve_paths(struct resolve_context *c, struct error *err)
 {
     static const char built_in[] = BUILT_IN_BASE_PATH;
@@ -172,7 +189,7 @@ int resolve_paths(struct resolve_context *c, struct error *err)
                     c->target ? &c->target->base_path : NULL, err);
     else
         out->base_path = settle_path(c, "base_path", built_in, "built-in", true, err);
-    if (!out->base_path)
+    if (!out->base_path || resolve_stage(c, err) < 0)
         return -1;
     if (!r->node_local_path && !(c->target && c->target->node_local_path.value))
         return 0;

@@ -424,6 +424,7 @@ static void test_validate(void **state)
         {"--env=A B=2", "option --env: 'A B'"},
         {"--mount-path=/a:b", "option --mount-path: mount '/a:b'"},
         {"--mount-path=:/b", "the source is empty"},
+        {"--stage=sbcast", "option --stage: 'sbcast' is not auto, shared or bcast"},
         {"--jobs=0", "option --jobs: 0 is too few"},
         {"--workdir=here", "option --workdir: 'here'"},
         {"-vq", "--verbose and --quiet"},

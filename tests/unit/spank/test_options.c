@@ -78,6 +78,8 @@ static void test_every_row(void **state)
             text = "bwrap";
         else if (strcmp(rows[i].name, "network") == 0)
             text = "host";
+        else if (strcmp(rows[i].name, "stage") == 0)
+            text = "bcast";
         else if (strcmp(rows[i].name, "env") == 0)
             text = "A";
         else if (rows[i].type == REQUEST_STRING || rows[i].type == REQUEST_LIST)
@@ -196,6 +198,7 @@ static void test_checks_name_the_option(void **state)
         {"mount-path", "/a,:/b", "--repx-mount-path=/a,:/b"},
         {"env", "A,1=2", "'1' is not the name of a variable"},
         {"bwrap", "maybe", "--repx-bwrap: 'maybe' is neither yes nor no"},
+        {"stage", "sbcast", "--repx-stage=sbcast"},
         {"workdir", "here", "--repx-workdir=here"},
     };
 
