@@ -2,11 +2,14 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "image/image.h"
 #include "image/source.h"
+
+#define CHUNK ((size_t)1024 * 1024)
 
 static int archive_error(struct archive *a, struct error *err)
 {
@@ -35,11 +38,13 @@ static int add_header(struct archive *a, const char *name, uint64_t size,
 static int copy_blob(struct archive *a, struct blob *blob, uint64_t size,
                      struct error *err)
 {
+    _cleanup_free_ char *data = malloc(CHUNK);
     uint64_t left = size;
-    const void *data;
     ssize_t n;
 
-    while ((n = blob_next(blob, &data, err)) > 0) {
+    if (!data)
+        return error_oom(err);
+    while ((n = blob_read(blob, data, CHUNK, err)) > 0) {
         if ((uint64_t)n > left)
             return error_fail(err, "it grows while it is read");
         if (archive_write_data(a, data, (size_t)n) != n)
