@@ -272,6 +272,47 @@ cold_end() {
     out=$(<"$OUT") err=$(<"$ERR")
 }
 
+@test "the time limit ends a step, and nothing is left" {
+    local id running
+    as_user srun -J "$JOB" -N2 -n4 --repx-image="$IMAGE" /bin/sh -c 'echo ready; sleep 600' \
+        </dev/null >"$OUT" 2>"$ERR" &
+    running=$!
+    await 30 grep -q ready "$OUT"
+    id=$(squeue -h -n "$JOB" -o %A)
+    scontrol update "JobId=$id" EndTime=now+1
+    status=0
+    wait "$running" || status=$?
+    [[ $status -ne 0 ]]
+    grep -q 'DUE TO TIME LIMIT' "$ERR"
+    [[ $(job_field "$id" JobState) == TIMEOUT ]]
+    await 10 no_programs
+}
+
+@test "a new slurmd: the step goes on, its sandbox is kept, the node takes new ones" {
+    local running
+    up_again() {
+        [[ $(sinfo -h -N -n n1 -o %T) =~ ^(idle|mixed|allocated)$ ]]
+    }
+    as_user mkdir "$SHARED/restart"
+    as_user srun -J "$JOB" -w n1 -n2 --repx-image="$IMAGE" \
+        --repx-mount-path="$SHARED/restart:/go" /bin/sh -c \
+        'echo ready; until [ -e /go/go ]; do sleep 0.1; done; cat /data/keep' \
+        </dev/null >"$OUT" 2>"$ERR" &
+    running=$!
+    await 30 grep -q ready "$OUT"
+    "$SCRIPTS/slurm-sandbox" restart --dir "$SANDBOX" --node n1
+    await 30 as_user srun -J "$JOB" -w n1 -n1 --overlap --repx-image="$IMAGE" cat /data/keep \
+        >/dev/null 2>&1
+    as_user touch "$SHARED/restart/go"
+    status=0
+    wait "$running" || status=$?
+    out=$(<"$OUT") err=$(<"$ERR")
+    ends 0
+    [[ $(grep -c . "$OUT") -ge 4 ]] || show "the tasks did not go on"
+    await 20 no_programs
+    await 20 up_again
+}
+
 @test "scancel during the extraction" {
     hold_extraction cancel
     cold_step -N2 -n4 cat /data/keep
