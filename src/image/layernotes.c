@@ -87,7 +87,7 @@ int layernotes_read(struct layernotes *n, int dirfd, struct error *err)
     _cleanup_buf_ struct buf text = BUF_INIT;
     _cleanup_close_ int fd = -1;
 
-    fd = openat(dirfd, NOTES_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fd = openat(dirfd, NOTES_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return 0;
     if (fd < 0)

@@ -92,7 +92,8 @@ int store_find(struct store *s, const struct digest *id, struct image_rootfs *ou
         return rc;
     /* For the eviction's order only: a disk that is full or read-only does not matter.
      */
-    used = openat(dir, STORE_USED, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    used = openat(dir, STORE_USED,
+                  O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (used >= 0)
         futimens(used, NULL);
     return 0;

@@ -157,7 +157,8 @@ int refs_load(struct store *store, struct image *img, struct error *err)
 
     if (!store || !img->ref.hex[0])
         return 1;
-    fd = openat(store->refs_fd, img->ref.hex, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fd = openat(store->refs_fd, img->ref.hex,
+                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     /* EACCES: of the site's store, which may have some that are not for everybody */
     if (fd < 0 && errno != ENOENT && errno != EACCES)
         return error_sys(err, errno, "cannot open refs/%s in \"%s\"", img->ref.hex,

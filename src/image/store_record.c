@@ -67,7 +67,9 @@ static json_t *read_record(int dirfd)
     _cleanup_json_ json_t *record = NULL;
     _cleanup_close_ int fd = -1;
 
-    fd = openat(dirfd, STORE_RECORD, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    /* O_NONBLOCK, here and wherever a file of the store is opened: what is a FIFO by
+     * now is no record, and must not stop us. */
+    fd = openat(dirfd, STORE_RECORD, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || pathfd_read_all(fd, SOURCE_JSON_MAX, &text, &ignored) < 0)
         return NULL;
     record = jsonutil_parse(text.data, text.len, STORE_RECORD, &ignored);

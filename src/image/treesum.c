@@ -137,7 +137,7 @@ int treesum_read(struct treesum *t, int dirfd, const struct digest *sum,
     struct digest found;
     const char *p, *end;
 
-    fd = openat(dirfd, SUMS_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fd = openat(dirfd, SUMS_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || pathfd_read_all(fd, SUMS_MAX, &text, &damaged) < 0 || text.len == 0)
         return 1;
     if (digest_of(text.data, text.len, &found, err) < 0)
