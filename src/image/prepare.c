@@ -78,7 +78,8 @@ int store_find(struct store *s, const struct digest *id, struct image_rootfs *ou
 
     dir = openat(s->rootfs_fd, entry.id.hex,
                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir < 0 && errno == ENOENT)
+    /* Something else of that name is no entry; who makes one removes it first. */
+    if (dir < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
         return 1;
     if (dir < 0)
         return error_sys(err, errno, "cannot open \"%s/rootfs/%s\"", s->path,

@@ -60,7 +60,7 @@ static int open_part(struct store *s, const char *name, mode_t mode, int *fd,
 
     *fd = pathfd_make_dirs(s->fd, name, mode, err);
     if (*fd < 0)
-        return -1;
+        return error_context(err, "\"%s/%s\"", s->path, name);
     if (fstat(*fd, &st) < 0)
         return error_sys(err, errno, "cannot stat \"%s/%s\"", s->path, name);
     if (st.st_uid != geteuid() || (st.st_mode & 022))

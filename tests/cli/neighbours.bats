@@ -107,6 +107,7 @@ works() {
     alice image prepare "$image"
     refused 125 "$T/mallory" 'belongs to another user'
     [[ -z $(ls -A "$T/mallory/alice") ]]
+    rmdir "$T/mallory/alice"
     # without the sticky bit everybody can swap what is in it
     place=$T/node/alice
     chmod 0777 "$T/node"
@@ -147,7 +148,11 @@ PYTHON
     for part in layers rootfs locks refs tmp; do
         chown $MALLORY "$store/$part"
         alice image prepare "$image"
+        refused 125 "$store/$part" 'Permission denied'
+        chmod 0755 "$store/$part"
+        alice image prepare "$image"
         refused 125 "$store/$part" 'does not belong to you alone'
+        chmod 0700 "$store/$part"
         chown $ALICE "$store/$part"
         chmod o+w "$store/$part"
         alice image prepare "$image"
