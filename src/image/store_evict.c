@@ -199,11 +199,15 @@ static int evict_until_reached(struct eviction *e, struct error *err)
 {
     size_t i;
 
+    /* Leftovers first: a record that is nobody's must not keep a layer. */
+    for (i = 0; i < e->c.n_images && !reached(e); i++)
+        if (!e->c.images[i].e.name && evict_image(e, &e->c.images[i], err) < 0)
+            return -1;
     for (i = 0; i < e->c.n_layers && !reached(e); i++)
         if (evict_layer(e, &e->c.layers[i], err) < 0)
             return -1;
     for (i = 0; i < e->c.n_images && !reached(e); i++)
-        if (evict_image(e, &e->c.images[i], err) < 0)
+        if (e->c.images[i].e.name && evict_image(e, &e->c.images[i], err) < 0)
             return -1;
     return 0;
 }
