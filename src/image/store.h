@@ -25,7 +25,7 @@
  * The record is what makes it so: a directory without one is a leftover and is removed.
  * A layer counts only in the boot that extracted it until its data is known to be on
  * the disk
- * ("durable" in its record); a root filesystem is published only after that.
+ * (a file "durable"); a root filesystem is published only after that.
  *
  * Order of locks: rootfs (or ref), then its layers one after the other. A layer's lock
  * is exclusive while it is extracted and shared until the tree is composed, so that an

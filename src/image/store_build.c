@@ -156,28 +156,22 @@ static int make_durable(struct build *b, struct store_tmp *tmp, uint64_t bytes,
     return 0;
 }
 
-/* From now on they outlive a crash of the machine. Failing to say so costs an
- * extraction. */
+/* The layers of a tree that is on the disk are, too. Before the tree is published:
+ * names reach the disk in the order in which they are made, so that after a crash a
+ * tree that is there has layers that count. Failing to say so costs an extraction. */
 static void mark_layers_durable(struct build *b)
 {
     const struct store *s = b->w->store;
     size_t i;
 
     for (i = 0; i < b->w->image->n_layers; i++) {
-        const struct digest *id = &b->w->image->layers[i].diff_id;
-        struct store_layer_record record = {0};
         struct error ignored = ERROR_INIT;
         _cleanup_close_ int dir = -1;
 
-        if (store_record_check_layer(b->w->store, id, &record, &ignored) != 0 ||
-            record.durable)
-            continue;
-        record.durable = true;
-        dir = openat(s->layers_fd, id->hex,
+        dir = openat(s->layers_fd, b->w->image->layers[i].diff_id.hex,
                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (dir >= 0)
-            store_record_write_layer(dir, id, b->w->image->reference, &record,
-                                     &ignored);
+            store_record_mark_durable(dir, &ignored);
     }
 }
 
@@ -251,12 +245,12 @@ static int build_rootfs(struct build *b, struct error *err)
     rc = build_merged(b, &tmp, err);
     if (rc == 1)
         rc = build_flat(b, &tmp, err);
-    if (rc == 0)
+    if (rc == 0) {
+        mark_layers_durable(b);
         rc = store_tmp_publish(w->store, &tmp, w->store->rootfs_fd, w->image->id.hex,
                                err);
+    }
     store_tmp_discard(w->store, &tmp);
-    if (rc == 0)
-        mark_layers_durable(b);
     return rc;
 }
 

@@ -20,6 +20,7 @@ struct strv;
 #define STORE_NAME "store-v1"
 #define STORE_RECORD "record.json"
 #define STORE_USED "used"
+#define STORE_DURABLE "durable"
 #define STORE_TREE "tree"
 #define STORE_ROOT "root"
 
@@ -81,6 +82,9 @@ int store_record_check_layer(struct store *s, const struct digest *id,
 bool store_has(struct store *s, const struct digest *id);
 /* Does the record of a root filesystem name the layer? 1, 0, -1. */
 int store_record_names_layer(struct store *s, const char *hex, struct error *err);
+/* From now on the layer below dirfd outlives a crash of the machine: its data is on the
+ * disk. The mark is a file without content, of which a crash cannot leave half. */
+int store_record_mark_durable(int dirfd, struct error *err);
 /* The same without the question whether it survived a crash; dirfd: of the layer. */
 int store_record_read_layer(int dirfd, const struct digest *id,
                             struct store_layer_record *r);

@@ -49,13 +49,12 @@ int store_record_write_layer(int dirfd, const struct digest *id, const char *ima
     _cleanup_free_ char *boot = process_boot_id();
     _cleanup_json_ json_t *record = NULL;
 
-    record =
-        json_pack("{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:b}", "version",
-                  RECORD_VERSION, "diff_id", id->hex, "image", json_of_name(image),
-                  "bytes", (json_int_t)r->bytes, "stored", (json_int_t)r->stored,
-                  "entries", (json_int_t)r->entries, "skipped", (json_int_t)r->skipped,
-                  "created", (json_int_t)time(NULL), "boot_id", boot ? boot : "",
-                  "sums", r->sums.hex, "durable", r->durable);
+    record = json_pack("{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "version",
+                       RECORD_VERSION, "diff_id", id->hex, "image", json_of_name(image),
+                       "bytes", (json_int_t)r->bytes, "stored", (json_int_t)r->stored,
+                       "entries", (json_int_t)r->entries, "skipped",
+                       (json_int_t)r->skipped, "created", (json_int_t)time(NULL),
+                       "boot_id", boot ? boot : "", "sums", r->sums.hex);
     return write_record(dirfd, record, err);
 }
 
@@ -100,12 +99,21 @@ static int read_layer(int dirfd, const struct digest *id, struct store_layer_rec
     r->stored = (uint64_t)json_integer_value(json_object_get(record, "stored"));
     r->entries = (uint64_t)json_integer_value(json_object_get(record, "entries"));
     r->skipped = (uint64_t)json_integer_value(json_object_get(record, "skipped"));
-    r->durable = json_is_true(json_object_get(record, "durable"));
+    r->durable = faccessat(dirfd, STORE_DURABLE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     read_sums(record, &r->sums);
     text = json_string_value(json_object_get(record, "boot_id"));
     if (boot)
         *boot = text ? strdup(text) : NULL;
     return 0;
+}
+
+int store_record_mark_durable(int dirfd, struct error *err)
+{
+    _cleanup_close_ int fd = -1;
+
+    fd = openat(dirfd, STORE_DURABLE,
+                O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+    return fd < 0 ? error_sys(err, errno, "cannot make \"%s\"", STORE_DURABLE) : 0;
 }
 
 int store_record_read_layer(int dirfd, const struct digest *id,

@@ -3,7 +3,8 @@
  * and pruning end, what is outside stays, and a prune leaves an empty store.
  *
  * The input is split at bytes 0xff: the root filesystem's record, its sums, the layer's
- * record, its sums, its notes, the ref, the root filesystem's list for overlay. "@" stands for 64 hex digits, the id of both. */
+ * record, its sums, its notes, the ref, the root filesystem's list for overlay. "@"
+ * stands for 64 hex digits, the id of both. */
 #include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
