@@ -7,11 +7,12 @@
  * standard input and output unless files are named. A line for each command, in the
  * order given:
  *
- *   NANOSECONDS STATUS MAXRSS_KIB USER_US SYSTEM_US
+ *   NANOSECONDS STATUS MAXRSS_KIB USER_US SYSTEM_US READ_BYTES
  *
  * from before the spawn (of the first command, with --together) until the end was
- * waited for. STATUS is the exit code, 128+N for signal N. Exits with 2 when it cannot
- * measure.
+ * waited for. READ_BYTES is what the command and the children it waited for got from
+ * read calls, from the page cache too; -1 when the kernel does not say. STATUS is the
+ * exit code, 128+N for signal N. Exits with 2 when it cannot measure.
  */
 #include <fcntl.h>
 #include <spawn.h>
@@ -33,6 +34,7 @@ struct command {
     uint64_t ns;
     int status;
     struct rusage usage;
+    long long read_bytes;
 };
 
 struct commands {
@@ -123,10 +125,26 @@ static void start(struct command *c, const posix_spawn_file_actions_t *files)
     }
 }
 
-static void ended(struct command *c, uint64_t begin, int status)
+static int exit_code(int status)
 {
-    c->ns = now() - begin;
-    c->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Of an ended process that was not waited for yet. */
+static long long bytes_read(pid_t pid)
+{
+    char path[64], line[128];
+    long long bytes = -1;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/io", (int)pid);
+    f = fopen(path, "re");
+    if (!f)
+        return -1;
+    if (fgets(line, sizeof(line), f) && strncmp(line, "rchar: ", 7) == 0)
+        bytes = strtoll(line + 7, NULL, 10);
+    fclose(f);
+    return bytes;
 }
 
 static void run_each(struct commands *c, const posix_spawn_file_actions_t *files)
@@ -135,10 +153,16 @@ static void run_each(struct commands *c, const posix_spawn_file_actions_t *files
         uint64_t begin = now();
         int status;
 
+        siginfo_t info;
+
         start(&c->list[i], files);
+        if (waitid(P_PID, (id_t)c->list[i].pid, &info, WEXITED | WNOWAIT) < 0)
+            fail("timer: wait");
+        c->list[i].ns = now() - begin;
+        c->list[i].read_bytes = bytes_read(c->list[i].pid);
         if (wait4(c->list[i].pid, &status, 0, &c->list[i].usage) < 0)
             fail("timer: wait");
-        ended(&c->list[i], begin, status);
+        c->list[i].status = exit_code(status);
     }
 }
 
@@ -158,8 +182,10 @@ static void run_together(struct commands *c, const posix_spawn_file_actions_t *f
         for (size_t i = 0; i < c->count; i++) {
             if (c->list[i].pid != pid)
                 continue;
-            ended(&c->list[i], begin, status);
+            c->list[i].ns = now() - begin;
+            c->list[i].status = exit_code(status);
             c->list[i].usage = usage;
+            c->list[i].read_bytes = -1;
             left--;
         }
     }
@@ -173,9 +199,10 @@ static long micros(struct timeval t)
 static void print(const struct commands *c)
 {
     for (size_t i = 0; i < c->count; i++)
-        printf("%llu %d %ld %ld %ld\n", (unsigned long long)c->list[i].ns,
+        printf("%llu %d %ld %ld %ld %lld\n", (unsigned long long)c->list[i].ns,
                c->list[i].status, c->list[i].usage.ru_maxrss,
-               micros(c->list[i].usage.ru_utime), micros(c->list[i].usage.ru_stime));
+               micros(c->list[i].usage.ru_utime), micros(c->list[i].usage.ru_stime),
+               c->list[i].read_bytes);
 }
 
 int main(int argc, char **argv)

@@ -95,7 +95,8 @@ class Place:
 
     def run(self, argv, **options):
         """Runs a program that is not measured; its output is returned, failure is an error."""
-        options.setdefault("stdin", subprocess.DEVNULL)
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
         done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         if done.returncode != 0:
             last = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()

@@ -6,6 +6,7 @@ timed each contender has to print a file that only the image has.
 """
 import json
 import os
+import resource
 import subprocess
 
 from . import labs
@@ -137,9 +138,12 @@ class PodmanRun(Start):
         self.place.run(self.base + ["system", "reset", "--force"])
 
     def program(self, *command):
+        files, processes = [resource.getrlimit(limit) for limit in (resource.RLIMIT_NOFILE,
+                                                                    resource.RLIMIT_NPROC)]
         return self.base + ["run", "--rm", "--read-only", "--network", "none", "--cgroups",
-                            "disabled", "--ulimit", "host", "--runtime", "crun", self.image.tag("none")] + \
-            list(command)
+                            "disabled", "--ulimit", "nofile=%d:%d" % files, "--ulimit",
+                            "nproc=%d:%d" % processes, "--runtime", "crun",
+                            self.image.tag("none")] + list(command)
 
 
 class DockerRun(Start):
@@ -210,6 +214,7 @@ def section_run(bench, image, store):
     base = bench.place.fresh("run-store")
     job = lab.jobs[0]
     lab.give_inputs(base)
+    lab.ripen(bench.size)
     for name, options, runtime in [("repx-launch run", [], "bwrap"),
                                    ("repx-launch run --native", ["--native"], "native")]:
         found.append(Run(bench, name, options, base, lab.path, job, runtime))
@@ -223,6 +228,7 @@ def section_inputs(bench, image, store):
     lab = labs.with_inputs(bench.place, "inputs-lab", [0, 20, 200])
     base = bench.place.fresh("inputs-store")
     lab.give_inputs(base)
+    lab.ripen(bench.size)
     found = [Run(bench, "repx-launch run, %d inputs" % n, [], base, lab.path, job)
              for n, job in zip([0, 20, 200], lab.jobs)]
     return measure_starts(bench.place, section, found, bench.starts)
