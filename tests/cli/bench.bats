@@ -95,6 +95,28 @@ END
     says 'FAILED cold/repx/none: idle: ' 'FAILED cold/repx/none: lossy: '
 }
 
+@test "warm, size, many: each section compares, and nobody failed" {
+    bench --only warm --only size --only many --json "$T/result.json" \
+        --contenders bwrap,fork-exec,'repx-launch exec'
+    exits 0
+    [[ $(result '[.sections[].name] | join(" ")' "$T/result.json") == \
+        'warm/exec warm/run warm/inputs size/start size/first many/warm many/cold' ]]
+    result '.sections | all(.reference as $r | [.rows[] | select(.failed == null and .ratio > 0)] |
+        length >= 2 and any(.contender == $r))' "$T/result.json"
+    [[ $out == *'repx-launch, 200 jobs '*' max RSS '* ]] || show memory
+}
+
+@test "a launcher that starts nothing is not measured" {
+    mkdir -p "$T/broken/src" "$T/broken/tests"
+    cp "$BUILD"/tests/bench-* "$T/broken/tests"
+    cp "$BUILD/CMakeCache.txt" "$T/broken"
+    printf '#!/bin/sh\n[ "$1" != exec ] || exit 0\nexec "%s" "$@"\n' "$LAUNCH" >"$T/broken/src/repx-launch"
+    chmod 0755 "$T/broken/src/repx-launch"
+    bench --only warm/exec --contenders 'repx-launch exec' --build-dir "$T/broken"
+    exits 2
+    says 'repx-launch exec does not start here'
+}
+
 @test "check: what moved by more than 15 % is said; a slower repx-launch fails" {
     local ours='(.sections[0].rows[] | select(.contender == "repx-launch").ratio)'
     local other='(.sections[0].rows[] | select(.contender == "limit-1-thread").ratio)'
