@@ -65,7 +65,8 @@ def layers():
               entry("was-dir", b"now a file\n"), entry("was-file"), entry("was-file/y", b"y\n"),
               entry("run.sh", b"#!/bin/sh\necho ran \"$@\"\n", 0o755), entry("plain", b"text\n", 0o644)]
     third = [entry("opaque"), entry("opaque/.wh..wh..opq", b""), entry("opaque/new", b"new\n")]
-    return [tar(first), tar(second), tar(third)]
+    empty = tar([])  # docker has it once for each step that changed no file
+    return [empty, tar(first), empty, tar(second), tar(third), empty]
 
 
 COMPOSED_ETC = {"Env": ["PATH=/bin", "FROM_IMAGE=yes"], "Entrypoint": ["/run.sh"], "Cmd": ["one", "two"], "WorkingDir": "/data"}
@@ -183,7 +184,8 @@ def merge():
     third = [entry("data/deep/three", b"3\n"), entry("nix/store/ccc/implied", b"c\n"), entry("again"),
              entry("again/last", b"3\n"), entry("name with space", b""), entry("comma,colon:quote'", b""),
              mode("empty", 0o700, 31), entry("lib", link="usr/lib")]
-    return [tar(first), tar(second), tar(third)]
+    empty = tar([])  # docker has it once for each step that changed no file
+    return [empty, tar(first), empty, tar(second), tar(third), empty]
 
 
 def main():

@@ -173,12 +173,28 @@ static int add_opened_root(struct plan *out, const struct plan_input *in,
     return 0;
 }
 
+/* Overlay refuses a directory that is named twice. Where an image has a layer again, as
+ * the empty one of docker's, the topmost counts: it covers all that the others have. */
+static int add_lowers(struct plan *out, const struct strv *lowers, struct error *err)
+{
+    _cleanup_free_ bool *again = calloc(lowers->count + 1, sizeof(*again));
+    _cleanup_(pathset_release) struct pathset seen = PATHSET_INIT;
+
+    if (!again)
+        return error_oom(err);
+    for (size_t i = lowers->count; i-- > 0;)
+        again[i] = !pathset_add(&seen, lowers->items[i], i);
+    for (size_t i = 0; i < lowers->count; i++)
+        if (!again[i])
+            strv_add(&out->lowers, lowers->items[i]);
+    return seen.failed ? error_oom(err) : strv_check(&out->lowers, err);
+}
+
 /* The layers, and what of the image's directories a layer with mount points hides. */
 static int add_merged_root(struct plan *out, const struct plan_input *in,
                            struct error *err)
 {
-    strv_extend(&out->lowers, strv_argv(in->lowers));
-    if (strv_check(&out->lowers, err) < 0)
+    if (add_lowers(out, in->lowers, err) < 0)
         return -1;
     out->dirs = calloc(in->view->n_attrs + 1, sizeof(*out->dirs));
     if (!out->dirs)
