@@ -239,3 +239,45 @@ on_small_disk() {
     grep -q 'the disk was full' "$T/stderr"
     grep -q 'inodes free' "$T/stderr2"
 }
+
+# bomb FILE: a docker-archive of 1 MiB whose layer is a file of 4 GiB.
+bomb() {
+    python3 - "$1" <<'PYTHON'
+import gzip, hashlib, io, json, sys, tarfile
+info = tarfile.TarInfo("zeros")
+info.size = 4 << 30
+step = 16 << 20
+# gzip members one after the other are one stream
+layer = gzip.compress(info.tobuf()) + gzip.compress(bytes(step)) * (info.size // step) + gzip.compress(bytes(1024))
+config = json.dumps({"architecture": "amd64", "os": "linux",
+                     "rootfs": {"type": "layers", "diff_ids": ["sha256:" + "0" * 64]}}).encode()
+name = hashlib.sha256(config).hexdigest() + ".json"
+manifest = json.dumps([{"Config": name, "RepoTags": ["bomb:1"], "Layers": ["l/layer.tar"]}]).encode()
+with tarfile.open(sys.argv[1], "w") as out:
+    for path, data in (("manifest.json", manifest), (name, config), ("l/layer.tar", layer)):
+        member = tarfile.TarInfo(path)
+        member.size = len(data)
+        out.addfile(member, io.BytesIO(data))
+PYTHON
+}
+
+@test "a compression bomb is stopped while it is read, by the limit and by the free space" {
+    bomb "$T/bomb.tar"
+    [[ $(stat -c %s "$T/bomb.tar") -lt $((8 << 20)) ]]
+    use "$first"
+    configure "cache_max_size = 64M"
+    (
+        ulimit -f 262144 # KiB: more than 256 MiB in a file is a signal
+        launch exec --image "$T/bomb.tar" -- /bin/true
+        refused 125 "$T/bomb.tar" 'cache_max_size' 'MiB'
+    )
+    tmp_empty
+    use "$first"
+    unset REPX_CONFIG
+    on_small_disk 128m '
+        "$LAUNCH" exec --image "$first" -- /bin/true
+        ! "$LAUNCH" exec --image "$T/bomb.tar" -- /bin/true 2>"$T/stderr" || exit 1
+        [[ -z $(ls -A "$store/tmp") && $(ls "$store/rootfs" | wc -l) -le 1 ]] || exit 2
+        "$LAUNCH" exec --image "$first" -- /bin/true'
+    grep -q 'MiB are needed.*are free' "$T/stderr"
+}
