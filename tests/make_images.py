@@ -65,8 +65,7 @@ def layers():
               entry("was-dir", b"now a file\n"), entry("was-file"), entry("was-file/y", b"y\n"),
               entry("run.sh", b"#!/bin/sh\necho ran \"$@\"\n", 0o755), entry("plain", b"text\n", 0o644)]
     third = [entry("opaque"), entry("opaque/.wh..wh..opq", b""), entry("opaque/new", b"new\n")]
-    empty = tar([])  # docker has it once for each step that changed no file
-    return [empty, tar(first), empty, tar(second), tar(third), empty]
+    return [tar(first), tar(second), tar(third)]
 
 
 COMPOSED_ETC = {"Env": ["PATH=/bin", "FROM_IMAGE=yes"], "Entrypoint": ["/run.sh"], "Cmd": ["one", "two"], "WorkingDir": "/data"}

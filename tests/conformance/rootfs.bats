@@ -117,7 +117,7 @@ same_tree() {
     [[ $(jq -r .mode "$LOCAL/repx/store-v1/rootfs/$id/record.json") == overlay ]]
     absent "$LOCAL/repx/store-v1/rootfs/$id/root"
     ok cache list --json
-    [[ $(jq -r '.[0] | .layers, (.bytes > 100000)' <<<"$out" | paste -sd ' ') == '3 true' ]] || show
+    [[ $(jq -r '.[0] | .layers, (.bytes > 100000)' <<<"$out" | paste -sd ' ') == '6 true' ]] || show
     ok cache verify
     file=$(echo "$LOCAL"/repx/store-v1/layers/*/tree/nix/store/aaa/file)
     chmod u+w "$file"
