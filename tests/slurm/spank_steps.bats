@@ -274,6 +274,9 @@ cold_end() {
 
 @test "the time limit ends a step, and nothing is left" {
     local id running
+    timed_out() {
+        [[ $(job_field "$id" JobState) == TIMEOUT ]]
+    }
     as_user srun -J "$JOB" -N2 -n4 --repx-image="$IMAGE" /bin/sh -c 'echo ready; sleep 600' \
         </dev/null >"$OUT" 2>"$ERR" &
     running=$!
@@ -284,7 +287,7 @@ cold_end() {
     wait "$running" || status=$?
     [[ $status -ne 0 ]]
     grep -q 'DUE TO TIME LIMIT' "$ERR"
-    [[ $(job_field "$id" JobState) == TIMEOUT ]]
+    await 20 timed_out
     await 10 no_programs
 }
 
