@@ -38,6 +38,9 @@ static void target_release(struct config_target *t)
     free(t->cache_max_size.origin);
     free(t->cache_min_free.origin);
     free(t->grace.origin);
+    string_release(&t->staging);
+    string_release(&t->stage_path);
+    free(t->stage_timeout.origin);
     scheduler_release(&t->local);
     scheduler_release(&t->slurm);
 }

@@ -160,17 +160,31 @@ static int make_tmpfs(struct error *err)
     return mountfd_new("tmpfs", options, MOUNTFD_NOSUID | MOUNTFD_NODEV, err);
 }
 
+#define ATTACH_TRIES 16
+
 static int attach_at(struct assembly *a, size_t i, int mount, struct error *err)
 {
-    _cleanup_close_ int target = -1;
+    const char *dest = a->plan->mounts[i].dest;
 
     if (mount < 0)
         return -1;
-    target = stage_point(&a->way, a->plan->mounts[i].dest, stage_point_of(a, i), err);
-    if (target < 0 || mountfd_attach(mount, target, err) < 0)
-        return -1;
-    stage_way_mounted(&a->way, a->plan->mounts[i].dest);
-    return 0;
+    /* Another unit of the job may put a file of the same text in the place of the one
+     * that was found (parameters.json): nothing can be mounted on that any more. */
+    for (int tries = ATTACH_TRIES; tries > 0; tries--) {
+        _cleanup_close_ int target =
+            stage_point(&a->way, dest, stage_point_of(a, i), err);
+
+        if (target < 0)
+            return -1;
+        if (mountfd_attach(mount, target, err) == 0) {
+            stage_way_mounted(&a->way, dest);
+            return 0;
+        }
+        if (err->errnum != ENOENT || tries == 1)
+            return -1;
+        error_clear(err);
+    }
+    return -1;
 }
 
 /* Attaches mount i, owned, at its destination. */
