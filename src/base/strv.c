@@ -135,6 +135,22 @@ void strv_env_set(struct strv *v, const char *name, const char *value)
     v->items[i] = fresh;
 }
 
+bool strv_env_put(struct strv *v, const char *item)
+{
+    const char *eq = strchr(item, '=');
+    char *name;
+
+    if (!eq || eq == item)
+        return false;
+    name = strndup(item, (size_t)(eq - item));
+    if (name)
+        strv_env_set(v, name, eq + 1);
+    else
+        v->failed = true;
+    free(name);
+    return true;
+}
+
 static int compare_items(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -144,4 +160,20 @@ void strv_sort(struct strv *v)
 {
     if (v->count > 1)
         qsort(v->items, v->count, sizeof(*v->items), compare_items);
+}
+
+void strv_sort_unique(struct strv *v)
+{
+    size_t kept = 0;
+
+    strv_sort(v);
+    for (size_t i = 0; i < v->count; i++) {
+        if (kept > 0 && strcmp(v->items[kept - 1], v->items[i]) == 0)
+            free(v->items[i]);
+        else
+            v->items[kept++] = v->items[i];
+    }
+    v->count = kept;
+    if (v->items)
+        v->items[kept] = NULL;
 }

@@ -49,9 +49,14 @@ int strv_check(const struct strv *v, struct error *err);
 /* Environment blocks: "NAME=VALUE" items. */
 const char *strv_env_get(char *const *env, const char *name);
 void strv_env_set(struct strv *v, const char *name, const char *value);
+/* The same from "NAME=VALUE". False: the item has no name or no value and is left out
+ * (an image's config may hold anything). */
+bool strv_env_put(struct strv *v, const char *item);
 
 /* Orders the items bytewise. */
 void strv_sort(struct strv *v);
+/* The same, and keeps one of those that are equal. */
+void strv_sort_unique(struct strv *v);
 
 #define _cleanup_strv_ __attribute__((cleanup(strv_release)))
 

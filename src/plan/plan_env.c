@@ -7,28 +7,10 @@
 #include "base/error.h"
 #include "plan/plan_internal.h"
 
-/* Sets "NAME=VALUE". Entries without a name or a value are not environment (an image's
- * config may hold anything) and are left out: 1. */
-static int env_put(struct strv *env, const char *item, struct error *err)
-{
-    const char *eq = strchr(item, '=');
-    _cleanup_free_ char *name = NULL;
-
-    if (!eq || eq == item)
-        return 1;
-    name = strndup(item, (size_t)(eq - item));
-    if (!name)
-        return error_oom(err);
-    strv_env_set(env, name, eq + 1);
-    return 0;
-}
-
-static int env_put_all(struct strv *env, char *const *items, struct error *err)
+static void env_put_all(struct strv *env, char *const *items)
 {
     for (; items && *items; items++)
-        if (env_put(env, *items, err) < 0)
-            return -1;
-    return 0;
+        strv_env_put(env, *items);
 }
 
 /* PATH and HOME describe the sandbox; the host's values would be wrong in it. */
@@ -37,13 +19,11 @@ static bool is_own_name(const char *item)
     return strncmp(item, "PATH=", 5) == 0 || strncmp(item, "HOME=", 5) == 0;
 }
 
-static int env_put_passed(struct strv *env, const struct strv *passed,
-                          struct error *err)
+static void env_put_passed(struct strv *env, const struct strv *passed)
 {
     for (size_t i = 0; passed && i < passed->count; i++)
-        if (!is_own_name(passed->items[i]) && env_put(env, passed->items[i], err) < 0)
-            return -1;
-    return 0;
+        if (!is_own_name(passed->items[i]))
+            strv_env_put(env, passed->items[i]);
 }
 
 /* --env NAME[=VALUE]. A name that the host does not have is left out, as docker does.
@@ -58,11 +38,8 @@ static int env_put_user(struct strv *env, const struct plan_input *in,
         if (item[0] == '\0' || item[0] == '=')
             return error_usage(err, "--env '%s': the name is missing; write NAME=VALUE",
                                item);
-        if (strchr(item, '=')) {
-            if (env_put(env, item, err) < 0)
-                return -1;
+        if (strv_env_put(env, item))
             continue;
-        }
         value = strv_env_get(in->host_env, item);
         if (value)
             strv_env_set(env, item, value);
@@ -113,24 +90,21 @@ static int env_isolated(struct strv *env, const struct plan_input *in,
     const char *home = in->host_root ? strv_env_get(in->host_env, "HOME") : NULL;
     const char *path;
 
-    if (env_put_all(env, in->image_env ? strv_argv(in->image_env) : NULL, err) < 0)
-        return -1;
+    env_put_all(env, in->image_env ? strv_argv(in->image_env) : NULL);
     path = in->host_root ? strv_env_get(in->host_env, "PATH")
                          : strv_env_get(strv_argv(env), "PATH");
     if (env_set_path(env, in->path_prefix, path, err) < 0)
         return -1;
     strv_env_set(env, "TERM", term && *term ? term : "xterm");
     strv_env_set(env, "HOME", home && *home ? home : "/tmp");
-    if (env_put_passed(env, in->passed_env, err) < 0 ||
-        env_put_all(env, in->device_env ? strv_argv(in->device_env) : NULL, err) < 0)
-        return -1;
+    env_put_passed(env, in->passed_env);
+    env_put_all(env, in->device_env ? strv_argv(in->device_env) : NULL);
     return env_add_library_path(env, in->library_path, err);
 }
 
 static int env_native(struct strv *env, const struct plan_input *in, struct error *err)
 {
-    if (env_put_all(env, in->host_env, err) < 0)
-        return -1;
+    env_put_all(env, in->host_env);
     return env_set_path(env, in->path_prefix, strv_env_get(in->host_env, "PATH"), err);
 }
 

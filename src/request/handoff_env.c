@@ -37,34 +37,16 @@ static bool passes(const struct handoff_answer *a, const char *item, bool termin
     return false;
 }
 
-/* Sets "NAME=VALUE"; 1 when it is none. */
-static int put(struct strv *env, const char *item, struct error *err)
-{
-    const char *eq = strchr(item, '=');
-    _cleanup_free_ char *name = NULL;
-
-    if (!eq || eq == item)
-        return 1;
-    name = strndup(item, (size_t)(eq - item));
-    if (!name)
-        return error_oom(err);
-    strv_env_set(env, name, eq + 1);
-    return 0;
-}
-
 /* A bare name takes what the task has; without a value it is left out. */
-static int put_wanted(struct strv *env, const char *item, char *const *own,
-                      struct error *err)
+static void put_wanted(struct strv *env, const char *item, char *const *own)
 {
     const char *value;
-    int r = put(env, item, err);
 
-    if (r != 1)
-        return r;
+    if (strv_env_put(env, item))
+        return;
     value = strv_env_get(own, item);
     if (value)
         strv_env_set(env, item, value);
-    return 0;
 }
 
 /* The place of the number of len digits in the list, -1: it is not there. */
@@ -126,19 +108,17 @@ int handoff_environment(const struct handoff_answer *a, char *const *own, bool t
                         const char *cwd, struct strv *out, struct error *err)
 {
     for (char *const *e = own; !a->isolated && *e; e++)
-        if (put(out, *e, err) < 0)
-            return -1;
+        strv_env_put(out, *e);
     for (size_t i = 0; i < a->env.count; i++)
-        if (!is_for_join(a->env.items[i]) && put(out, a->env.items[i], err) < 0)
-            return -1;
+        if (!is_for_join(a->env.items[i]))
+            strv_env_put(out, a->env.items[i]);
     for (char *const *e = own; a->isolated && *e; e++)
-        if (passes(a, *e, terminal) && put(out, *e, err) < 0)
-            return -1;
+        if (passes(a, *e, terminal))
+            strv_env_put(out, *e);
     if (renumber_gpus(a, out, err) < 0)
         return -1;
     for (size_t i = 0; i < a->env_set.count; i++)
-        if (put_wanted(out, a->env_set.items[i], own, err) < 0)
-            return -1;
+        put_wanted(out, a->env_set.items[i], own);
     if (cwd && a->isolated)
         strv_env_set(out, "PWD", cwd);
     return strv_check(out, err);

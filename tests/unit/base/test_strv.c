@@ -106,12 +106,47 @@ static void sorts_bytewise(void **state)
     strv_release(&v);
 }
 
+static void equal_items_are_one(void **state)
+{
+    struct strv v = STRV_INIT;
+
+    strv_sort_unique(&v);
+    assert_int_equal(v.count, 0);
+    strv_addl(&v, "b", "a", "b", "", "a", "b", (char *)NULL);
+    strv_sort_unique(&v);
+    assert_int_equal(v.count, 3);
+    assert_string_equal(v.items[0], "");
+    assert_string_equal(v.items[1], "a");
+    assert_string_equal(v.items[2], "b");
+    assert_null(v.items[3]);
+    strv_release(&v);
+}
+
+static void puts_what_has_name_and_value(void **state)
+{
+    struct strv v = STRV_INIT;
+
+    assert_true(strv_env_put(&v, "A=1=2"));
+    assert_true(strv_env_put(&v, "B="));
+    assert_true(strv_env_put(&v, "A=3"));
+    assert_false(strv_env_put(&v, "C"));
+    assert_false(strv_env_put(&v, "=D"));
+    assert_int_equal(v.count, 2);
+    assert_string_equal(v.items[0], "A=3");
+    assert_string_equal(v.items[1], "B=");
+    strv_release(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty_is_an_argv),  cmocka_unit_test(adds_and_grows),
-        cmocka_unit_test(failure_is_sticky), cmocka_unit_test(environment),
+        cmocka_unit_test(empty_is_an_argv),
+        cmocka_unit_test(adds_and_grows),
+        cmocka_unit_test(failure_is_sticky),
+        cmocka_unit_test(environment),
         cmocka_unit_test(sorts_bytewise),
+        cmocka_unit_test(equal_items_are_one),
+        cmocka_unit_test(puts_what_has_name_and_value),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
