@@ -133,7 +133,8 @@ static int add_layer(struct store *s, const char *hex, struct roottree *tree,
 static int load(struct store *s, const struct image *img, struct roottree *tree,
                 struct notes *notes, struct error *err)
 {
-    size_t i, k;
+    const size_t most = LOOKS_MAX / img->n_layers;
+    size_t i;
 
     notes->items = calloc(img->n_layers + 1, sizeof(*notes->items));
     if (!notes->items)
@@ -143,12 +144,13 @@ static int load(struct store *s, const struct image *img, struct roottree *tree,
 
         if (add_layer(s, img->layers[i].diff_id.hex, tree, n, err) < 0)
             return error_context(err, "layer %zu of %zu", i + 1, img->n_layers);
-        for (k = 0; k < n->implied.count; k++)
-            if (!strv_contains(&notes->implied, n->implied.items[k]))
-                strv_add(&notes->implied, n->implied.items[k]);
-        if (notes->implied.count > LOOKS_MAX)
-            break;
+        strv_extend(&notes->implied, strv_argv(&n->implied));
+        if (notes->implied.count > most)
+            strv_sort_unique(&notes->implied);
+        if (notes->implied.count > most)
+            break; /* too many, whatever the others say */
     }
+    strv_sort_unique(&notes->implied);
     return strv_check(&notes->implied, err);
 }
 
