@@ -95,25 +95,6 @@ int treefiles_open(const struct treefiles *f, const struct treefiles_file *file,
     return fd < 0 ? error_sys(err, errno, "cannot make the file") : fd;
 }
 
-int treefiles_write(int fd, const void *data, size_t len, uint64_t offset,
-                    struct error *err)
-{
-    const char *p = data;
-
-    while (len > 0) {
-        ssize_t n = pwrite(fd, p, len, (off_t)offset);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_sys(err, errno, "cannot write");
-        p += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return 0;
-}
-
 int treefiles_close(const struct treefiles *f, const struct treefiles_file *file,
                     int fd, bool set_size, struct error *err)
 {

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "image/blocks.h"
 #include "image/treefiles_private.h"
+#include "sys/fdio.h"
 #include "sys/workpool.h"
 
 #define FILES_MAX 64
@@ -56,7 +57,7 @@ static int write_spans(const struct treefiles_batch *b, const struct small_file 
     for (i = s->first; i < s->first + s->n; i++) {
         const struct span *p = &b->spans[i];
 
-        if (treefiles_write(fd, p->data, p->len, p->offset, err) < 0)
+        if (fdio_pwrite_all(fd, p->data, p->len, p->offset, err) < 0)
             return -1;
         contentsum_zeros(sum, p->offset - end);
         contentsum_update(sum, p->data, p->len);

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "image/blocks.h"
 #include "image/treefiles_private.h"
+#include "sys/fdio.h"
 #include "sys/workpool.h"
 
 struct treefiles_large {
@@ -36,7 +37,7 @@ static int write_piece(struct treefiles_large *l, const struct piece *p,
     }
     if (!p->block)
         return 0;
-    if (treefiles_write(l->fd, p->data, p->len, p->offset, err) < 0)
+    if (fdio_pwrite_all(l->fd, p->data, p->len, p->offset, err) < 0)
         return -1;
     contentsum_zeros(l->sum, p->offset - l->end);
     contentsum_update(l->sum, p->data, p->len);

@@ -23,8 +23,6 @@ void treefiles_file_release(struct treefiles_file *file);
 /* The new, empty file. */
 int treefiles_open(const struct treefiles *f, const struct treefiles_file *file,
                    struct error *err);
-int treefiles_write(int fd, const void *data, size_t len, uint64_t offset,
-                    struct error *err);
 /* Size (when the file does not end with data), mode, time; closes fd in any case. */
 int treefiles_close(const struct treefiles *f, const struct treefiles_file *file,
                     int fd, bool set_size, struct error *err);

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "launch/step_internal.h"
+#include "sys/fdio.h"
 
 static int copy_string(char **out, const char *s, struct error *err)
 {
@@ -134,33 +135,17 @@ int step_send(struct step *st, struct error *err)
     return 0;
 }
 
-static int write_at(int fd, const void *data, size_t len, size_t at, struct error *err)
-{
-    const char *p = data;
-
-    while (len > 0) {
-        ssize_t n = pwrite(fd, p, len, (off_t)at);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_sys(err, errno, "cannot write the step's hand-off file");
-        p += n;
-        len -= (size_t)n;
-        at += (size_t)n;
-    }
-    return 0;
-}
-
 int step_write(const struct step *st, enum handoff_phase phase,
                const struct handoff_answer *a, struct error *err)
 {
     _cleanup_buf_ struct buf answer = BUF_INIT;
     unsigned char head[HANDOFF_HEAD];
 
-    if (handoff_encode_answer(&st->handoff, phase, a, &answer, head, err) < 0 ||
-        write_at(st->fds->state, answer.data, answer.len, st->handoff.answer_at, err) <
-            0)
+    if (handoff_encode_answer(&st->handoff, phase, a, &answer, head, err) < 0)
         return -1;
-    return write_at(st->fds->state, head, sizeof(head), 0, err);
+    if (fdio_pwrite_all(st->fds->state, answer.data, answer.len, st->handoff.answer_at,
+                        err) < 0 ||
+        fdio_pwrite_all(st->fds->state, head, sizeof(head), 0, err) < 0)
+        return error_context(err, "the step's hand-off file");
+    return 0;
 }

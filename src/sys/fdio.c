@@ -26,6 +26,25 @@ int fdio_write_all(int fd, const void *data, size_t len, struct error *err)
     return 0;
 }
 
+int fdio_pwrite_all(int fd, const void *data, size_t len, uint64_t offset,
+                    struct error *err)
+{
+    const char *p = data;
+
+    while (len > 0) {
+        ssize_t n = pwrite(fd, p, len, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_sys(err, errno, "cannot write");
+        p += n;
+        len -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
 ssize_t fdio_read_full(int fd, void *data, size_t len, struct error *err)
 {
     size_t done = 0;

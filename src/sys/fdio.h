@@ -12,6 +12,10 @@ struct error;
 /* Writes all; EINTR and short writes are handled. */
 int fdio_write_all(int fd, const void *data, size_t len, struct error *err);
 
+/* The same at an offset; the descriptor's own is not used. */
+int fdio_pwrite_all(int fd, const void *data, size_t len, uint64_t offset,
+                    struct error *err);
+
 /* Up to len bytes; fewer only at the end of the file. -1 with err. */
 ssize_t fdio_read_full(int fd, void *data, size_t len, struct error *err);
 
