@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "image/image.h"
+#include "sys/lockfile.h"
 
 void job_unit_release(struct job_unit *j)
 {
@@ -147,4 +148,22 @@ int job_unit_init(struct job_unit *j, const struct session *s, const struct lab 
         return -1;
     strv_addl(&j->argv, j->script, j->out, j->inputs_path, j->params_path, NULL);
     return strv_check(&j->argv, err);
+}
+
+int job_unit_claim(const struct job_unit *j, int repx_fd, const char *note,
+                   struct lockfile *lock, struct error *err)
+{
+    _cleanup_buf_ struct buf holder = BUF_INIT;
+    int r = lockfile_try(lock, repx_fd, ".launch.lock", true, err);
+
+    if (r == 0)
+        r = lockfile_note_write(lock, note, err);
+    if (r < 0)
+        return error_context(err, "job %s cannot use %s", j->job->id, j->repx);
+    if (r == 0)
+        return 0;
+    if (lockfile_note_read(lock, &holder, err) < 0)
+        return -1;
+    error_fail(err, "job %s is running already (%s)", j->job->id, buf_str(&holder));
+    return error_hint(err, "wait for it, or cancel it");
 }

@@ -13,6 +13,7 @@
 #include "outcome/layout.h"
 
 struct error;
+struct lockfile;
 
 struct job_unit {
     const struct lab *lab;
@@ -51,6 +52,11 @@ int job_make_dirs(const char *base, const char *path, struct error *err);
 
 /* Makes the unit's directories and returns repx opened. */
 int job_unit_make_dirs(const struct job_unit *j, struct error *err);
+
+/* Takes the unit's lock, in repx, for as long as it is held; an error when another
+ * launch has it, that says which one by its note. */
+int job_unit_claim(const struct job_unit *j, int repx_fd, const char *note,
+                   struct lockfile *lock, struct error *err);
 
 /* Writes inputs.json, parameters.json, and what gather and metadata inputs read. */
 int job_unit_write(const struct job_unit *j, struct error *err);

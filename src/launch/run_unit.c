@@ -65,30 +65,14 @@ static int attempt_check(struct attempt *a, struct session *s, const struct lab 
  * (FACTS-REPX B8). */
 static int attempt_claim(struct attempt *a, struct error *err)
 {
-    _cleanup_buf_ struct buf holder = BUF_INIT;
-    _cleanup_free_ char *note = NULL;
-    int r;
+    _cleanup_free_ char *note = str_printf("pid %d on %s", (int)getpid(), a->s->host);
 
+    if (!note)
+        return error_oom(err);
     a->repx_fd = job_unit_make_dirs(&a->job, err);
     if (a->repx_fd < 0)
         return -1;
-    r = lockfile_try(&a->lock, a->repx_fd, ".launch.lock", true, err);
-    if (r < 0)
-        return error_context(err, "%s", a->job.repx);
-    if (r == 1) {
-        if (lockfile_note_read(&a->lock, &holder, err) < 0)
-            return -1;
-        error_fail(err, "job %s is running already (%s)", a->job.job->id,
-                   buf_str(&holder));
-        return error_hint(err, "wait for it, or cancel it");
-    }
-    note = str_printf("pid %d on %s", (int)getpid(), a->s->host);
-    if (!note)
-        return error_oom(err);
-    if (lockfile_note_write(&a->lock, note, err) < 0)
-        return error_context(err, "job %s cannot write to %s", a->job.job->id,
-                             a->job.repx);
-    return 0;
+    return job_unit_claim(&a->job, a->repx_fd, note, &a->lock, err);
 }
 
 /* A log of this launch alone: what the run before wrote stays in its old file for

@@ -52,25 +52,15 @@ int step_open_job(struct step *st, struct error *err)
  * left says nothing about an out that is being written again. */
 static int claim(struct step *st, int repx_fd, struct error *err)
 {
-    _cleanup_buf_ struct buf holder = BUF_INIT;
-    _cleanup_free_ char *note = NULL;
-    int r = lockfile_try(&st->claim, repx_fd, ".launch.lock", true, err);
+    const struct handoff_request *r = &st->handoff.request;
+    _cleanup_free_ char *note =
+        str_printf("Slurm step %u.%u on %s", r->job_id, r->step_id, r->node);
 
-    if (r < 0)
-        return error_context(err, "%s", st->job.repx);
-    if (r == 1) {
-        if (lockfile_note_read(&st->claim, &holder, err) < 0)
-            return -1;
-        error_fail(err, "job %s is running already (%s)", st->job.job->id,
-                   buf_str(&holder));
-        return error_hint(err, "wait for it, or cancel it");
-    }
-    note = str_printf("Slurm step %u.%u on %s", st->handoff.request.job_id,
-                      st->handoff.request.step_id, st->handoff.request.node);
     if (!note)
         return error_oom(err);
-    if (lockfile_note_write(&st->claim, note, err) < 0 ||
-        markers_clear(repx_fd, err) < 0)
+    if (job_unit_claim(&st->job, repx_fd, note, &st->claim, err) < 0)
+        return -1;
+    if (markers_clear(repx_fd, err) < 0)
         return error_context(err, "%s", st->job.repx);
     if (unlinkat(repx_fd, "launch.json", 0) < 0 && errno != ENOENT)
         return error_sys(err, errno, "cannot remove the old %s/launch.json",
