@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "cmd/command.h"
+#include "cmd/json_text.h"
 #include "launch/session.h"
 
 static void utc(int64_t seconds, char *out, size_t size)
@@ -60,7 +61,6 @@ static int cache_json(const struct store_entry *entries, size_t n, struct buf *o
                       struct error *err)
 {
     json_t *a = json_array();
-    char *text;
 
     for (size_t i = 0; i < n; i++) {
         const struct store_entry *e = &entries[i];
@@ -77,13 +77,7 @@ static int cache_json(const struct store_entry *entries, size_t n, struct buf *o
         json_object_set_new(o, "users", users_json(e));
         json_array_append_new(a, o);
     }
-    text = json_dumps(a, JSON_INDENT(2));
-    json_decref(a);
-    if (!text)
-        return error_oom(err);
-    buf_addf(out, "%s\n", text);
-    free(text);
-    return buf_check(out, err);
+    return json_text(a, out, err);
 }
 
 /* "  (in use: alice 4711, job 12; bob 4712)" */

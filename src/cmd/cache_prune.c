@@ -7,13 +7,13 @@
 #include "base/parse.h"
 #include "base/quote.h"
 #include "cmd/command.h"
+#include "cmd/json_text.h"
 #include "launch/session.h"
 
 static int prune_json(const struct store_pruned *p, bool dry_run, struct buf *out,
                       struct error *err)
 {
     json_t *o = json_object(), *a = json_array();
-    char *text;
 
     for (size_t i = 0; i < p->n; i++) {
         const struct store_gone *g = &p->items[i];
@@ -31,13 +31,7 @@ static int prune_json(const struct store_pruned *p, bool dry_run, struct buf *ou
     json_object_set_new(o, "bytes", json_integer((json_int_t)p->bytes));
     json_object_set_new(o, "left_bytes", json_integer((json_int_t)p->left));
     json_object_set_new(o, "leftovers", json_integer((json_int_t)p->leftovers));
-    text = json_dumps(o, JSON_INDENT(2));
-    json_decref(o);
-    if (!text)
-        return error_oom(err);
-    buf_addf(out, "%s\n", text);
-    free(text);
-    return buf_check(out, err);
+    return json_text(o, out, err);
 }
 
 static int prune_text(const struct store_pruned *p, bool dry_run, struct buf *out,

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "cmd/command.h"
+#include "cmd/json_text.h"
 #include "launch/session.h"
 
 static json_t *damage_json(const struct store_damage *d)
@@ -31,7 +32,6 @@ static int verify_json(const struct store_verified *v, struct buf *out,
                        struct error *err)
 {
     json_t *o = json_object(), *a = json_array();
-    char *text;
 
     for (size_t i = 0; i < v->n; i++)
         json_array_append_new(a, damage_json(&v->damaged[i]));
@@ -39,13 +39,7 @@ static int verify_json(const struct store_verified *v, struct buf *out,
     json_object_set_new(o, "images", json_integer((json_int_t)v->images));
     json_object_set_new(o, "bytes", json_integer((json_int_t)v->bytes));
     json_object_set_new(o, "damaged", a);
-    text = json_dumps(o, JSON_INDENT(2));
-    json_decref(o);
-    if (!text)
-        return error_oom(err);
-    buf_addf(out, "%s\n", text);
-    free(text);
-    return buf_check(out, err);
+    return json_text(o, out, err);
 }
 
 static int verify_text(const struct store_verified *v, struct buf *out,

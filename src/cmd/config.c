@@ -6,13 +6,13 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "cmd/command.h"
+#include "cmd/json_text.h"
 #include "launch/session.h"
 
 static int config_json(const struct session *s, struct buf *out, struct error *err)
 {
     const struct strv *o = &s->settled.origins;
     json_t *root = json_object(), *values = json_object(), *files = json_array();
-    char *text;
 
     for (size_t i = 0; i + 2 < o->count; i += 3) {
         json_t *v = json_object();
@@ -25,13 +25,7 @@ static int config_json(const struct session *s, struct buf *out, struct error *e
         json_array_append_new(files, json_string(s->config.files.items[i]));
     json_object_set_new(root, "files", files);
     json_object_set_new(root, "values", values);
-    text = json_dumps(root, JSON_INDENT(2));
-    json_decref(root);
-    if (!text)
-        return error_oom(err);
-    buf_addf(out, "%s\n", text);
-    free(text);
-    return buf_check(out, err);
+    return json_text(root, out, err);
 }
 
 static int config_text(const struct session *s, struct buf *out, struct error *err)

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "cmd/command.h"
+#include "cmd/json_text.h"
 #include "image/image.h"
 #include "launch/imagearg.h"
 #include "launch/meter.h"
@@ -98,7 +99,6 @@ static json_t *string_or_null(const char *s)
 static int inspect_json(const struct image *img, struct buf *out, struct error *err)
 {
     json_t *o = json_object(), *layers = json_array();
-    char *text;
 
     for (size_t i = 0; i < img->n_layers; i++) {
         json_t *l = json_object();
@@ -119,13 +119,7 @@ static int inspect_json(const struct image *img, struct buf *out, struct error *
     json_object_set_new(o, "env", strings_json(&img->env));
     json_object_set_new(o, "workdir", string_or_null(img->workdir));
     json_object_set_new(o, "layers", layers);
-    text = json_dumps(o, JSON_INDENT(2));
-    json_decref(o);
-    if (!text)
-        return error_oom(err);
-    buf_addf(out, "%s\n", text);
-    free(text);
-    return buf_check(out, err);
+    return json_text(o, out, err);
 }
 
 static int inspect_main(const struct request *req, char *const *env, int *exit_code,
@@ -164,7 +158,6 @@ static int prepare_report(const struct image *img, const struct image_rootfs *ro
 {
     _cleanup_buf_ struct buf out = BUF_INIT;
     json_t *o;
-    char *text;
 
     if (!json) {
         buf_adds(&out, root->path);
@@ -180,13 +173,7 @@ static int prepare_report(const struct image *img, const struct image_rootfs *ro
     json_object_set_new(o, "bytes_read", json_integer((json_int_t)root->bytes));
     json_object_set_new(o, "wait_s", json_real((double)root->wait_ns / 1e9));
     json_object_set_new(o, "extract_s", json_real((double)root->extract_ns / 1e9));
-    text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    json_decref(o);
-    if (!text)
-        return error_oom(err);
-    buf_addf(&out, "%s\n", text);
-    free(text);
-    return print_text(buf_str(&out), err);
+    return json_text(o, &out, err) < 0 ? -1 : print_text(buf_str(&out), err);
 }
 
 static int prepare_main(const struct request *req, char *const *env, int *exit_code,

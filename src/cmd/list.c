@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "cmd/command.h"
+#include "cmd/json_text.h"
 #include "launch/labopen.h"
 #include "outcome/markers.h"
 
@@ -94,7 +95,6 @@ static int list_json(const struct session *s, const struct lab *lab, struct buf 
                      struct error *err)
 {
     json_t *root = json_object(), *runs = json_array(), *jobs = json_array();
-    char *text;
 
     json_object_set_new(root, "lab", json_string(lab->path));
     json_object_set_new(root, "lab_id", json_string(lab->id));
@@ -129,13 +129,7 @@ static int list_json(const struct session *s, const struct lab *lab, struct buf 
             json_array_append_new(jobs, j);
         }
     }
-    text = json_dumps(root, JSON_INDENT(2));
-    json_decref(root);
-    if (!text)
-        return error_oom(err);
-    buf_addf(out, "%s\n", text);
-    free(text);
-    return buf_check(out, err);
+    return json_text(root, out, err);
 }
 
 static int list_main(const struct request *req, char *const *env, int *exit_code,
