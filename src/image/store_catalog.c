@@ -1,6 +1,5 @@
 #include "image/store_catalog.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,26 +10,18 @@
 #include "base/error.h"
 #include "base/parse.h"
 #include "image/store_private.h"
+#include "sys/pathfd.h"
 
 int store_catalog_names(struct store *s, int dirfd, struct strv *names,
                         struct error *err)
 {
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), saved;
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    struct dirent *d;
+    _cleanup_strv_ struct strv all = STRV_INIT;
 
-    if (!dir) {
-        cleanup_closep(&fd);
-        return error_sys(err, errno, "cannot read the store \"%s\"", s->path);
-    }
-    while ((errno = 0, d = readdir(dir)))
-        if (is_lower_hex(d->d_name, DIGEST_HEX_LEN))
-            strv_add(names, d->d_name);
-    saved = errno;
-    closedir(dir);
-    if (saved)
-        return error_sys(err, saved, "cannot read the store \"%s\"", s->path);
-    strv_sort(names);
+    if (pathfd_names(dirfd, &all, err) < 0)
+        return error_context(err, "the store \"%s\"", s->path);
+    for (size_t i = 0; i < all.count; i++)
+        if (is_lower_hex(all.items[i], DIGEST_HEX_LEN))
+            strv_add(names, all.items[i]);
     return strv_check(names, err);
 }
 

@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -51,27 +50,14 @@ int lab_read_file(int dirfd, const char *path, const struct lab_options *opts,
 
 int lab_list_dir(int dirfd, const char *path, struct strv *names, struct error *err)
 {
-    int fd = pathfd_open_beneath(dirfd, path, O_RDONLY | O_DIRECTORY, 0, err);
-    struct dirent *entry;
-    int saved;
-    DIR *dir;
+    _cleanup_close_ int fd =
+        pathfd_open_beneath(dirfd, path, O_RDONLY | O_DIRECTORY, 0, err);
 
     if (fd < 0)
         return -1;
-    dir = fdopendir(fd);
-    if (!dir) {
-        close(fd);
-        return error_oom(err);
-    }
-    for (errno = 0; (entry = readdir(dir)); errno = 0)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            strv_add(names, entry->d_name);
-    saved = errno;
-    closedir(dir);
-    if (saved != 0)
-        return error_sys(err, saved, "cannot read the directory %s", path);
-    strv_sort(names);
-    return strv_check(names, err);
+    return pathfd_names(fd, names, err) < 0
+               ? error_context(err, "the directory %s", path)
+               : 0;
 }
 
 int lab_check_exists(int dirfd, const char *path, int flags, struct error *err)

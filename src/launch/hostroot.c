@@ -1,6 +1,5 @@
 /* The root of an impure sandbox: the host's top-level directories and one /nix/store.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -21,16 +20,11 @@
 /* Names in a directory, sorted; a missing directory has none. */
 static int list_names(const char *path, struct strv *names, struct error *err)
 {
-    _cleanup_closedir_ DIR *dir = opendir(path);
-    struct dirent *e;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (!dir)
+    if (fd < 0)
         return errno == ENOENT ? 0 : error_sys(err, errno, "cannot list %s", path);
-    while ((e = readdir(dir)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            strv_add(names, e->d_name);
-    strv_sort(names);
-    return strv_check(names, err);
+    return pathfd_names(fd, names, err) < 0 ? error_context(err, "%s", path) : 0;
 }
 
 /* Host directories that users work in are writable, as RepX has it. */

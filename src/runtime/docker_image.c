@@ -1,5 +1,4 @@
 /* The root image: symbolic links of a root directory, nothing else. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -43,25 +42,17 @@ static int read_link(int dir, const char *name, struct strv *names,
 static int list_links(const struct engine *e, struct strv *names, struct strv *targets,
                       struct error *err)
 {
-    int fd = pathfd_open_nofollow(e->dirfd, "rootfs", O_RDONLY | O_DIRECTORY, 0, err);
-    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    _cleanup_close_ int dir =
+        pathfd_open_nofollow(e->dirfd, "rootfs", O_RDONLY | O_DIRECTORY, 0, err);
     _cleanup_strv_ struct strv all = STRV_INIT;
-    struct dirent *d;
 
-    if (!dir) {
-        cleanup_closep(&fd);
+    /* in order: the same links, the same image */
+    if (dir < 0 || pathfd_names(dir, &all, err) < 0)
         return -1;
-    }
-    while ((d = readdir(dir)))
-        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-            strv_add(&all, d->d_name);
-    strv_sort(&all); /* the same links, the same image */
     for (size_t i = 0; i < all.count; i++)
-        if (read_link(dirfd(dir), all.items[i], names, targets, err) < 0)
+        if (read_link(dir, all.items[i], names, targets, err) < 0)
             return -1;
-    return strv_check(&all, err) < 0 || strv_check(names, err) < 0
-               ? -1
-               : strv_check(targets, err);
+    return strv_check(names, err) < 0 ? -1 : strv_check(targets, err);
 }
 
 /* docker WORDS...; 0, 1 failed, -1. */

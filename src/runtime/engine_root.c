@@ -1,5 +1,4 @@
 /* The skeleton of a container's root and the mounts on it, from a plan. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -245,25 +244,16 @@ static int cover_entry(struct build *b, int dir, const char *path, const char *n
  * an engine's own root): they hold the mount points that come later. */
 static int cover(struct build *b, const char *path, struct error *err)
 {
-    int fd = path[1] ? pathfd_make_dirs(b->covers, path + 1, 0755, err)
-                     : pathfd_open_nofollow(b->skeleton, ".", O_RDONLY | O_DIRECTORY, 0,
-                                            err);
-    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    _cleanup_close_ int dir =
+        path[1]
+            ? pathfd_make_dirs(b->covers, path + 1, 0755, err)
+            : pathfd_open_nofollow(b->skeleton, ".", O_RDONLY | O_DIRECTORY, 0, err);
     _cleanup_strv_ struct strv names = STRV_INIT;
-    struct dirent *d;
 
-    if (!dir) {
-        cleanup_closep(&fd);
-        return -1;
-    }
-    while ((d = readdir(dir)))
-        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-            strv_add(&names, d->d_name);
-    strv_sort(&names);
-    if (strv_check(&names, err) < 0)
+    if (dir < 0 || pathfd_names(dir, &names, err) < 0)
         return -1;
     for (size_t i = 0; i < names.count; i++)
-        if (cover_entry(b, dirfd(dir), path, names.items[i], err) < 0)
+        if (cover_entry(b, dir, path, names.items[i], err) < 0)
             return -1;
     return 0;
 }

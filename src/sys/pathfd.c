@@ -1,5 +1,6 @@
 #include "sys/pathfd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,6 +16,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/strv.h"
 
 /* openat2 gives EAGAIN when a rename anywhere on the system races with ".."; a hostile
  * neighbour can go on renaming, so there is an end to it. */
@@ -279,6 +281,28 @@ static int read_error(int fd, struct error *err, int errnum, const char *what)
     _cleanup_free_ char *name = pathfd_name(fd, &ignored);
 
     return error_sys(err, errnum, "cannot read '%s'%s", name ? name : "a file", what);
+}
+
+int pathfd_names(int dirfd, struct strv *names, struct error *err)
+{
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), failed;
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *e;
+
+    if (!dir) {
+        error_sys(err, errno, "cannot list a directory");
+        cleanup_closep(&fd);
+        return -1;
+    }
+    while ((errno = 0, e = readdir(dir)))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            strv_add(names, e->d_name);
+    failed = errno;
+    closedir(dir);
+    if (failed)
+        return error_sys(err, failed, "cannot list a directory");
+    strv_sort(names);
+    return strv_check(names, err);
 }
 
 int pathfd_read_all(int fd, size_t max, struct buf *out, struct error *err)

@@ -18,6 +18,7 @@
 
 struct buf;
 struct error;
+struct strv;
 
 int pathfd_open_in_root(int dirfd, const char *path, int flags, mode_t mode,
                         struct error *err);
@@ -45,6 +46,9 @@ int pathfd_make_dirs(int dirfd, const char *path, mode_t mode, struct error *err
 
 /* mkdir -p of an absolute path with links followed; then opened as a directory. */
 int pathfd_make_dirs_user(const char *path, mode_t mode, struct error *err);
+
+/* Appends the names in a directory but "." and "..", and sorts the list. */
+int pathfd_names(int dirfd, struct strv *names, struct error *err);
 
 /* Appends a whole regular file of at most max bytes; larger is an error that says so.
  */

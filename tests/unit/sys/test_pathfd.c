@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/strv.h"
 
 typedef int (*open_fn)(int, const char *, int, mode_t, struct error *);
 
@@ -230,6 +231,31 @@ static void make_dirs_user(void **state)
     assert_int_equal(pathfd_make_dirs_user("relative", 0755, &err), -1);
 }
 
+static void names_are_sorted(void **state)
+{
+    struct error err = ERROR_INIT;
+    struct strv names = STRV_INIT;
+    int dir, file;
+
+    assert_int_equal(mkdirat(tempdir.fd, "d", 0700), 0);
+    assert_int_equal(mkdirat(tempdir.fd, "d/b", 0700), 0);
+    put_file("d/.a", "", 0600);
+    assert_int_equal(symlinkat("gone", tempdir.fd, "d/c"), 0);
+    dir = openat(tempdir.fd, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(pathfd_names(dir, &names, &err), 0);
+    assert_int_equal(names.count, 3);
+    assert_string_equal(names.items[0], ".a");
+    assert_string_equal(names.items[1], "b");
+    assert_string_equal(names.items[2], "c");
+    close(dir);
+    strv_release(&names);
+    file = openat(tempdir.fd, "d/.a", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(pathfd_names(file, &names, &err), -1);
+    assert_int_equal(err.errnum, ENOTDIR);
+    close(file);
+    strv_release(&names);
+}
+
 static void read_all_is_bounded(void **state)
 {
     struct error err = ERROR_INIT;
@@ -279,6 +305,7 @@ int main(void)
         tempdir_test(make_dirs),
         tempdir_test(make_dirs_refuses),
         tempdir_test(make_dirs_user),
+        tempdir_test(names_are_sorted),
         tempdir_test(read_all_is_bounded),
         tempdir_test(open_user),
     };
