@@ -97,33 +97,23 @@ static bool reached(const struct eviction *e)
     return bytes + (e->goal->dry_run ? e->out->bytes : 0) >= e->goal->min_free;
 }
 
+/* The catalog has it, with its layers. */
+static bool is_known(void *arg, const char *rootfs)
+{
+    const struct eviction *e = arg;
+    size_t i;
+
+    for (i = 0; i < e->c.n_images; i++)
+        if (!e->c.images[i].gone && strcmp(e->c.images[i].e.id.hex, rootfs) == 0)
+            break;
+    return i < e->c.n_images && e->c.images[i].e.name;
+}
+
 /* Does a root filesystem name the layer that was published after the catalog was made?
  */
 static int named_since(struct eviction *e, const char *hex, struct error *err)
 {
-    _cleanup_strv_ struct strv names = STRV_INIT;
-    size_t i, k;
-
-    if (store_catalog_names(e->s, e->s->rootfs_fd, &names, err) < 0)
-        return -1;
-    for (i = 0; i < names.count; i++) {
-        _cleanup_strv_ struct strv layers = STRV_INIT;
-        _cleanup_close_ int fd = -1;
-
-        for (k = 0; k < e->c.n_images; k++)
-            if (!e->c.images[k].gone &&
-                strcmp(e->c.images[k].e.id.hex, names.items[i]) == 0)
-                break;
-        if (k < e->c.n_images && e->c.images[k].e.name)
-            continue;
-        fd = openat(e->s->rootfs_fd, names.items[i],
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd >= 0 && store_record_layers(fd, &layers, err) < 0)
-            return -1;
-        if (strv_contains(&layers, hex))
-            return 1;
-    }
-    return 0;
+    return store_record_names_layer_but(e->s, hex, is_known, e, err);
 }
 
 static int evict_layer(struct eviction *e, struct catalog_layer *l, struct error *err)

@@ -82,6 +82,10 @@ int store_record_check_layer(struct store *s, const struct digest *id,
 bool store_has(struct store *s, const struct digest *id);
 /* Does the record of a root filesystem name the layer? 1, 0, -1. */
 int store_record_names_layer(struct store *s, const char *hex, struct error *err);
+/* The same, leaving out the root filesystems that skip says yes to. */
+int store_record_names_layer_but(struct store *s, const char *hex,
+                                 bool (*skip)(void *arg, const char *rootfs), void *arg,
+                                 struct error *err);
 /* From now on the layer below dirfd outlives a crash of the machine: its data is on the
  * disk. The mark is a file without content, of which a crash cannot leave half. */
 int store_record_mark_durable(int dirfd, struct error *err);

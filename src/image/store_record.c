@@ -155,6 +155,13 @@ bool store_has(struct store *s, const struct digest *id)
 
 int store_record_names_layer(struct store *s, const char *hex, struct error *err)
 {
+    return store_record_names_layer_but(s, hex, NULL, NULL, err);
+}
+
+int store_record_names_layer_but(struct store *s, const char *hex,
+                                 bool (*skip)(void *arg, const char *rootfs), void *arg,
+                                 struct error *err)
+{
     _cleanup_strv_ struct strv names = STRV_INIT;
     size_t i;
 
@@ -164,6 +171,8 @@ int store_record_names_layer(struct store *s, const char *hex, struct error *err
         _cleanup_strv_ struct strv layers = STRV_INIT;
         _cleanup_close_ int fd = -1;
 
+        if (skip && skip(arg, names.items[i]))
+            continue;
         fd = openat(s->rootfs_fd, names.items[i],
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd >= 0 && store_record_layers(fd, &layers, err) < 0)
