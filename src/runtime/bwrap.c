@@ -24,7 +24,6 @@
 #include "runtime/stage.h"
 #include "sys/fdio.h"
 #include "sys/pathfd.h"
-#include "sys/spawn.h"
 
 /* bubblewrap.c: MAX_ARGS is 9000 since 0.5; what is not in --args counts as well. */
 #define BWRAP_MAX_ARGS 8900
@@ -311,23 +310,9 @@ static int bwrap_describe(const struct plan *plan, const struct runtime_tools *t
 /* The first line of what bwrap --version prints. */
 static char *bwrap_version(const struct runtime_tools *tools)
 {
-    _cleanup_buf_ struct buf text = BUF_INIT;
-    struct error ignored = ERROR_INIT;
-    char *const argv[] = {(char[]){"bwrap"}, (char[]){"--version"}, NULL};
     char *const env[] = {NULL};
-    struct spawn s = SPAWN_INIT;
-    char *known = NULL;
 
-    if (!tools->bwrap)
-        return NULL;
-    if (probe_cache_yes(tools, "bwrap", &known) && known)
-        return known;
-    s.program = tools->bwrap;
-    s.argv = argv;
-    s.env = env;
-    if (spawn_run(&s, &text, &ignored) != 0)
-        return NULL;
-    return strndup(buf_str(&text), strcspn(buf_str(&text), "\n"));
+    return runtime_program_version(tools, "bwrap", tools->bwrap, env);
 }
 
 const struct runtime_backend backend_bwrap = {

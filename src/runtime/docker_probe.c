@@ -130,15 +130,7 @@ int docker_probe(const struct runtime_tools *tools, struct error *why)
  * a request, and is in doctor. */
 char *docker_version(const struct runtime_tools *tools)
 {
-    char *const argv[] = {tools->docker, (char[]){"--version"}, NULL};
     char *const env[] = {(char[]){"HOME=/nonexistent"}, NULL};
-    _cleanup_buf_ struct buf text = BUF_INIT;
-    struct error ignored = ERROR_INIT;
-    char *known = NULL;
 
-    if (probe_cache_yes(tools, "docker", &known) && known)
-        return known;
-    if (!tools->docker || engine_run(argv, env, -1, &text, &ignored) != 0)
-        return NULL;
-    return strndup(buf_str(&text), strcspn(buf_str(&text), "\n"));
+    return runtime_program_version(tools, "docker", tools->docker, env);
 }

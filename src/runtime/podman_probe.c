@@ -94,15 +94,7 @@ int podman_probe(const struct runtime_tools *tools, struct error *why)
 /* "podman version 4.3.1" */
 char *podman_version(const struct runtime_tools *tools)
 {
-    char *const argv[] = {tools->podman, (char[]){"--version"}, NULL};
     char *const env[] = {NULL};
-    _cleanup_buf_ struct buf text = BUF_INIT;
-    struct error ignored = ERROR_INIT;
-    char *known = NULL;
 
-    if (probe_cache_yes(tools, "podman", &known) && known)
-        return known;
-    if (!tools->podman || engine_run(argv, env, -1, &text, &ignored) != 0)
-        return NULL;
-    return strndup(buf_str(&text), strcspn(buf_str(&text), "\n"));
+    return runtime_program_version(tools, "podman", tools->podman, env);
 }

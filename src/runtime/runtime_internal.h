@@ -32,6 +32,11 @@ int bwrap_probe(const struct runtime_tools *tools, struct error *why);
  */
 void bwrap_explain(struct error *err);
 
+/* The first line of what "PROGRAM --version" prints, or what the probe of this boot
+ * remembers of it. Owned by the caller; NULL: unknown. */
+char *runtime_program_version(const struct runtime_tools *tools, const char *backend,
+                              const char *program, char *const *env);
+
 /* Items as one NUL-separated block ("a\0b\0"). */
 void strv_to_block(const struct strv *v, struct buf *out);
 

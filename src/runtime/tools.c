@@ -7,8 +7,9 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "runtime/job_protocol.h"
-#include "runtime/runtime.h"
+#include "runtime/runtime_internal.h"
 #include "sys/process.h"
+#include "sys/spawn.h"
 
 /* Before PATH, so that what a module or an activated environment puts there does not
  * replace the system's own bwrap (which may need a profile of the site's AppArmor). */
@@ -105,4 +106,30 @@ int runtime_tools_find(struct runtime_tools *t, const char *bwrap_config,
 fail:
     runtime_tools_release(t);
     return -1;
+}
+
+char *runtime_program_version(const struct runtime_tools *tools, const char *backend,
+                              const char *program, char *const *env)
+{
+    char *known = NULL;
+    _cleanup_strv_ struct strv argv = STRV_INIT;
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    struct error ignored = ERROR_INIT;
+    struct spawn s = SPAWN_INIT;
+
+    if (!program)
+        return NULL;
+    if (probe_cache_yes(tools, backend, &known) && known)
+        return known;
+    strv_addl(&argv, program, "--version", NULL);
+    if (argv.failed)
+        return NULL;
+    s.program = program;
+    s.argv = strv_argv(&argv);
+    s.env = env;
+    s.new_session = true;
+    s.die_with_parent = true;
+    if (spawn_run(&s, &text, &ignored) != 0)
+        return NULL;
+    return strndup(buf_str(&text), strcspn(buf_str(&text), "\n"));
 }
