@@ -1,36 +1,12 @@
 /* The store: extraction once, verified, published whole; waiting, taking over,
  * sweeping. */
-#include "unit/image/image_test.h"
+#include "unit/image/store_test.h"
 
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/wait.h>
 
 #include "image/source.h"
-#include "image/store_private.h"
-
-static struct error err;
-static struct store store;
-static struct image img;
-static struct image_rootfs rootfs;
-
-static int setup(void **state)
-{
-    if (test_setup(state) < 0)
-        return -1;
-    error_clear(&err);
-    img = (struct image)IMAGE_INIT;
-    rootfs = (struct image_rootfs)IMAGE_ROOTFS_INIT;
-    return store_open(&store, test_path("s"), &err);
-}
-
-static int teardown(void **state)
-{
-    image_rootfs_release(&rootfs);
-    image_release(&img);
-    store_release(&store);
-    return test_teardown(state);
-}
 
 static void make_image(const char *dir, int lie)
 {
@@ -483,7 +459,7 @@ static void neighbours_are_refused(void **state)
     assert_mentions("layers");
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, store_setup, store_teardown)
 
 int main(void)
 {

@@ -1,39 +1,25 @@
 /* Eviction: order, what is in use, layers that others share, limits, full disks. */
-#include "unit/image/image_test.h"
+#include "unit/image/store_test.h"
 
 #include <sys/file.h>
-
-#include "image/store_private.h"
 
 #define LAYERS "s/repx/store-v1/layers"
 #define ROOTFS "s/repx/store-v1/rootfs"
 #define TMP "s/repx/store-v1/tmp"
 #define BIG 20000
 
-static struct error err;
-static struct store store;
-static struct image img;
-static struct image_rootfs rootfs;
 static struct store_pruned pruned;
 
 static int setup(void **state)
 {
-    if (test_setup(state) < 0)
-        return -1;
-    error_clear(&err);
-    img = (struct image)IMAGE_INIT;
-    rootfs = (struct image_rootfs)IMAGE_ROOTFS_INIT;
     pruned = (struct store_pruned)STORE_PRUNED_INIT;
-    return store_open(&store, test_path("s"), &err);
+    return store_setup(state);
 }
 
 static int teardown(void **state)
 {
     store_pruned_release(&pruned);
-    image_rootfs_release(&rootfs);
-    image_release(&img);
-    store_release(&store);
-    return test_teardown(state);
+    return store_teardown(state);
 }
 
 /* A layer that all have, 5 bytes, and one of BIG bytes for each. */

@@ -1,11 +1,10 @@
 /* A store on a network file system: each node has its own part. What the file system
  * and the node are is decided here, by wrapping netfs_name and process_hostname when
  * this program is linked. */
-#include "unit/image/image_test.h"
+#include "unit/image/store_test.h"
 
 #include <stdlib.h>
 
-#include "image/store_private.h"
 #include "sys/netfs.h"
 #include "sys/process.h"
 
@@ -13,10 +12,6 @@ const char *__wrap_netfs_name(int fd);
 char *__wrap_process_hostname(void);
 
 static const char *file_system, *host;
-static struct error err;
-static struct store store;
-static struct image img;
-static struct image_rootfs rootfs;
 
 const char *__wrap_netfs_name(int fd)
 {
@@ -26,25 +21,6 @@ const char *__wrap_netfs_name(int fd)
 char *__wrap_process_hostname(void)
 {
     return strdup(host);
-}
-
-static int setup(void **state)
-{
-    if (test_setup(state) < 0)
-        return -1;
-    error_clear(&err);
-    store = (struct store)STORE_INIT;
-    img = (struct image)IMAGE_INIT;
-    rootfs = (struct image_rootfs)IMAGE_ROOTFS_INIT;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    image_rootfs_release(&rootfs);
-    image_release(&img);
-    store_release(&store);
-    return test_teardown(state);
 }
 
 static void make_image(void)
@@ -120,7 +96,7 @@ static void a_local_one_needs_no_name(void **state)
     assert_true(exists(test_dir.fd, "s/repx/store-v1/rootfs"));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, store_setup_closed, store_teardown)
 
 int main(void)
 {

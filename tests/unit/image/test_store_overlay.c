@@ -1,35 +1,16 @@
 /* Images that are left as layers: which can be, that nothing is composed, and that they
  * stay whole. */
-#include "unit/image/image_test.h"
+#include "unit/image/store_test.h"
 
 #include "image/rootscan.h"
 #include "image/store_overlay.h"
-#include "image/store_private.h"
-
-static struct error err;
-static struct store store;
-static struct image img;
-static struct image_rootfs rootfs;
 
 static int setup(void **state)
 {
-    if (test_setup(state) < 0)
-        return -1;
-    error_clear(&err);
-    img = (struct image)IMAGE_INIT;
-    rootfs = (struct image_rootfs)IMAGE_ROOTFS_INIT;
-    if (store_open(&store, test_path("s"), &err) < 0)
+    if (store_setup(state) < 0)
         return -1;
     store_set_overlay(&store, true);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    image_rootfs_release(&rootfs);
-    image_release(&img);
-    store_release(&store);
-    return test_teardown(state);
 }
 
 #define LAYERS "s/repx/store-v1/layers"
@@ -311,7 +292,7 @@ static void a_layer_of_an_image_is_not_dropped(void **state)
 
 int main(void)
 {
-#define in_dir(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define in_dir(f) cmocka_unit_test_setup_teardown(f, setup, store_teardown)
     const struct CMUnitTest tests[] = {
         in_dir(disjoint_layers_are_left),
         in_dir(without_overlay_it_is_composed),

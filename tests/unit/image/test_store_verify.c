@@ -1,19 +1,14 @@
 /* Verification: a flipped bit, a missing, added or changed entry, and the repair. */
-#include "unit/image/image_test.h"
+#include "unit/image/store_test.h"
 
 #include <sys/file.h>
 
-#include "image/store_private.h"
 #include "image/treesum.h"
 
 #define LAYERS "s/repx/store-v1/layers"
 #define ROOTFS "s/repx/store-v1/rootfs"
 #define TMP "s/repx/store-v1/tmp"
 
-static struct error err;
-static struct store store;
-static struct image img;
-static struct image_rootfs rootfs;
 static struct store_verified result;
 
 static int prepare(const char *name)
@@ -50,13 +45,8 @@ static void make_image(const char *dir)
 
 static int setup(void **state)
 {
-    if (test_setup(state) < 0)
-        return -1;
-    error_clear(&err);
-    img = (struct image)IMAGE_INIT;
-    rootfs = (struct image_rootfs)IMAGE_ROOTFS_INIT;
     result = (struct store_verified)STORE_VERIFIED_INIT;
-    if (store_open(&store, test_path("s"), &err) < 0)
+    if (store_setup(state) < 0)
         return -1;
     make_image("img");
     if (prepare("img") < 0)
@@ -68,10 +58,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     store_verified_release(&result);
-    image_rootfs_release(&rootfs);
-    image_release(&img);
-    store_release(&store);
-    return test_teardown(state);
+    return store_teardown(state);
 }
 
 static void verify(size_t damaged)
