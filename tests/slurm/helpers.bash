@@ -174,6 +174,41 @@ marked() {
     }
 }
 
+# --- what a command that set status, out and err did (srun, in tests of the plugin) ---
+
+status='' out='' err=''
+
+# show TEXT...: fails, and shows them.
+show() {
+    printf '%s\n' "$@" "status: $status" "stdout: $out" "stderr: $err"
+    return 1
+}
+
+ends() {
+    [[ $status -eq $1 ]] || show "expected exit code $1"
+}
+
+prints() {
+    [[ $out == "$1" ]] || show "expected on stdout: $1"
+}
+
+says() {
+    local text
+    for text in "$@"; do
+        [[ $err == *"$text"* ]] || show "expected on stderr: $text"
+    done
+}
+
+# nodes_up: none of them is drained or down.
+nodes_up() {
+    local states
+    states=$(sinfo -h -N -o %T | sort -u)
+    [[ $states != *dr* && $states != *down* ]] || {
+        sinfo -R
+        return 1
+    }
+}
+
 # nothing_left DIR: no directory, and no process that has DIR in its command line,
 # environment or mounts. This shell may know DIR only in a local variable.
 nothing_left() {

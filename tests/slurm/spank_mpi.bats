@@ -33,11 +33,6 @@ mpi() {
     out=$(sort "$BATS_TEST_TMPDIR/out") err=$(<"$BATS_TEST_TMPDIR/err")
 }
 
-show() {
-    printf '%s\n' "$@" "status: $status" "stdout: $out" "stderr: $err"
-    return 1
-}
-
 FOUR='rank 0 of 4: sum 4, got 3
 rank 1 of 4: sum 4, got 0
 rank 2 of 4: sum 4, got 1

@@ -29,12 +29,7 @@ setup() {
 
 # Nothing in here may have drained a node.
 teardown() {
-    local states
-    states=$(sinfo -h -N -o %T | sort -u)
-    [[ $states != *dr* && $states != *down* ]] || {
-        sinfo -R
-        return 1
-    }
+    nodes_up
 }
 
 # step SRUN-ARGUMENT...: as the user; sets status, out and err.
@@ -43,26 +38,6 @@ step() {
     as_user srun "$@" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" || status=$?
     out=$(<"$BATS_TEST_TMPDIR/out")
     err=$(<"$BATS_TEST_TMPDIR/err")
-}
-
-show() {
-    printf '%s\n' "$@" "status: $status" "stdout: $out" "stderr: $err"
-    return 1
-}
-
-ends() {
-    [[ $status -eq $1 ]] || show "expected exit code $1"
-}
-
-prints() {
-    [[ $out == "$1" ]] || show "expected on stdout: $1"
-}
-
-says() {
-    local text
-    for text in "$@"; do
-        [[ $err == *"$text"* ]] || show "expected on stderr: $text"
-    done
 }
 
 # script LINE...: a batch script that begins with these lines, at $O.sh.

@@ -33,19 +33,6 @@ step() {
     out=$(<"$OUT") err=$(<"$ERR")
 }
 
-show() {
-    printf '%s\n' "$@" "status: $status" "stdout: $out" "stderr: $err"
-    return 1
-}
-
-ends() {
-    [[ $status -eq $1 ]] || show "expected exit code $1"
-}
-
-says() {
-    [[ $err == *"$1"* ]] || show "not said: $1"
-}
-
 # What is left of copies, on the nodes.
 copies() {
     as_user srun -N2 -n2 find "$LOCAL" -maxdepth 1 -name 'repx-stage*'
@@ -91,7 +78,7 @@ fresh_stores() {
     [[ $status -ne 0 && -z $out && ! -e $SHARED/started ]] || show
     says "sbcast could not put the image on the step's nodes"
     says "--repx-stage=shared"
-    [[ $(sinfo -h -N -o %T | sort -u) != *dr* ]]
+    nodes_up
 }
 
 @test "a broadcast that takes too long is ended" {

@@ -40,14 +40,9 @@ no_programs() {
 
 # Whatever a test did: no process of ours, no drained node.
 teardown() {
-    local states
     scancel --name "$JOB"
     await 20 no_programs
-    states=$(sinfo -h -N -o %T | sort -u)
-    [[ $states != *dr* && $states != *down* ]] || {
-        sinfo -R
-        return 1
-    }
+    nodes_up
 }
 
 # step SRUN-ARGUMENT...: as the user; sets status, out and err.
@@ -55,15 +50,6 @@ step() {
     status=0
     as_user srun -J "$JOB" --repx-image="$IMAGE" "$@" </dev/null >"$OUT" 2>"$ERR" || status=$?
     out=$(<"$OUT") err=$(<"$ERR")
-}
-
-show() {
-    printf '%s\n' "$@" "status: $status" "stdout: $out" "stderr: $err"
-    return 1
-}
-
-ends() {
-    [[ $status -eq $1 ]] || show "expected exit code $1"
 }
 
 # The number of a namespace is free again once its last process has ended: what is to be
