@@ -10,24 +10,17 @@ RUNTIMES=${RUNTIMES:-bwrap podman docker native}
 runtime='' user='' # of the check that is under way
 
 setup_file() {
-    FILES=$(scratch)
-    export FILES
-    chmod 0755 "$FILES"
-    mkdir "$FILES/bin"
-    cp "$BUILD"/src/repx-{launch,sandbox-init,podman-hook} "$FILES/bin/"
-    "$MAKE_LAB" --image unified --sweep 1 --shebang nix "$FILES/sim-lab" >/dev/null
-    "$IMAGES" "$FILES/images"
-    engines_start "$RUNTIMES"
+    conformance_setup 1
 }
 
 teardown_file() {
-    engines_stop
-    scratch_remove "$FILES"
+    conformance_teardown
 }
 
 setup() {
     TMPDIR=/var/tmp test_begin
     unset TMPDIR
+    # shellcheck disable=SC2153 # FILES: of conformance_setup
     LAUNCH=$FILES/bin/repx-launch
     image=$FILES/images/docker.tar
     use_lab "$FILES/sim-lab"
@@ -328,7 +321,7 @@ CONF
 
 # facts: what can be seen of the sandbox, without what differs from launch to launch.
 readonly facts='env | grep -v "^SHLVL=\|^_=\|^OLDPWD="; id; pwd; hostname; umask; ulimit -a
-    cut -d" " -f5- /proc/self/mountinfo | sed "s/repx-[0-9a-f]\{16\}/repx-ID/g; s|/overlay2/[^,: ]*|/overlay2/X|g; s/ - \([^ ]*\) \([^ ]*\) / - \1 \2 /; s/,upperdir=.*//" | sort
+    cut -d" " -f5- /proc/self/mountinfo | sed "s/repx-[0-9a-f]\{16\}/repx-ID/g; s|/overlay2/[^,: ]*|/overlay2/X|g; s/ \(master\|shared\):[0-9]*/ \1:N/g; s/ - \([^ ]*\) \([^ ]*\) / - \1 \2 /; s/,upperdir=.*//" | sort
     ls -A / /dev /etc; cat /etc/passwd /etc/group; grep "^Cap\|^NoNew\|^Seccomp\|^Cpus_allowed:" /proc/self/status'
 
 debug_is_run() {

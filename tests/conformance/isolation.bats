@@ -10,20 +10,11 @@ RUNTIMES=${RUNTIMES:-bwrap}
 runtime='' user='' # of the check that is under way
 
 setup_file() {
-    FILES=$(scratch)
-    export FILES
-    chmod 0755 "$FILES"
-    # where every user can execute them, as an installation has them
-    mkdir "$FILES/bin"
-    cp "$BUILD"/src/repx-{launch,sandbox-init,podman-hook} "$FILES/bin/"
-    "$MAKE_LAB" --image unified --sweep 2 --shebang nix "$FILES/sim-lab" >/dev/null
-    "$IMAGES" "$FILES/images"
-    engines_start "$RUNTIMES"
+    conformance_setup 2
 }
 
 teardown_file() {
-    engines_stop
-    scratch_remove "$FILES"
+    conformance_teardown
 }
 
 # Outside /tmp, because the sandbox's /tmp is its own.

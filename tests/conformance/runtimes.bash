@@ -131,3 +131,22 @@ launch() {
     out=$(<"$T/stdout")
     err=$(<"$T/stderr")
 }
+
+# conformance_setup SWEEP: for setup_file. FILES: programs where every user can execute
+# them, as an installation has them, a lab of so many sweeps, images; and the engines.
+conformance_setup() {
+    FILES=$(scratch)
+    export FILES
+    chmod 0755 "$FILES"
+    mkdir "$FILES/bin"
+    cp "$BUILD"/src/repx-{launch,sandbox-init,podman-hook} "$FILES/bin/"
+    "$MAKE_LAB" --image unified --sweep "$1" --shebang nix "$FILES/sim-lab" >/dev/null
+    "$IMAGES" "$FILES/images"
+    engines_start "$RUNTIMES"
+}
+
+# conformance_teardown: for teardown_file.
+conformance_teardown() {
+    engines_stop
+    scratch_remove "$FILES"
+}
