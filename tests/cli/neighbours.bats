@@ -243,3 +243,32 @@ PYTHON
     refute as $MALLORY ls "$place/repx/store-v1"
     [[ $(stat -c %a "$place") == 700 ]]
 }
+
+@test "an ordinary user's clean-up: directories of mode 0555 and 0000 with what is in them" {
+    local closed=$T/closed.tar store=$place/repx/store-v1 left
+    python3 - "$closed" <<'PYTHON'
+import io, sys, tarfile
+with tarfile.open(sys.argv[1], "w") as out:
+    for name, mode in (("ro", 0o555), ("ro/none", 0), ("ro/none/deep", 0o555)):
+        info = tarfile.TarInfo(name)
+        info.type, info.mode = tarfile.DIRTYPE, mode
+        out.addfile(info)
+        info = tarfile.TarInfo(name + "/file")
+        info.size = 1
+        out.addfile(info, io.BytesIO(b"x"))
+PYTHON
+    alice image prepare "$closed"
+    exits 0
+    # what a job's uid may have done to it, and an extraction that died half-way
+    left=$store/tmp/gone-1-0123456789abcdef
+    as $ALICE mkdir -p "$left/root/none/deep"
+    as $ALICE touch "$left/root/none/deep/file"
+    as $ALICE chmod 0000 "$left/root/none/deep" "$left/root/none"
+    as $ALICE find "$store/layers" -mindepth 3 -depth -type d -exec chmod 0000 {} +
+    alice image prepare "$image"
+    exits 0
+    [[ ! -e $left ]] || show "the leftover is still there"
+    alice cache prune --all
+    exits 0
+    [[ -z $(find "$store/layers" "$store/rootfs" "$store/tmp" -mindepth 1) ]] || show "not removed"
+}
