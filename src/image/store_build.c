@@ -17,6 +17,7 @@
 #include "image/store_private.h"
 #include "image/tarstream.h"
 #include "sys/fdio.h"
+#include "sys/process.h"
 
 struct build {
     struct store_work *w;
@@ -139,9 +140,8 @@ static int compose_all(struct build *b, int rootfd, uint64_t *bytes, struct erro
     return compose_finish(&c, err);
 }
 
-/* Everything below tmp->fd, and the layers, are on the disk when this returns. sums:
- * of a composed tree, else NULL. */
-static int make_durable(struct build *b, struct store_tmp *tmp, uint64_t bytes,
+/* sums: of a composed tree, else NULL. */
+static int write_record(struct build *b, struct store_tmp *tmp, uint64_t bytes,
                         const struct digest *sums, struct error *err)
 {
     _cleanup_close_ int used = -1;
@@ -149,30 +149,7 @@ static int make_durable(struct build *b, struct store_tmp *tmp, uint64_t bytes,
     used = openat(tmp->fd, STORE_USED, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (used < 0)
         return error_sys(err, errno, "cannot make \"%s\"", STORE_USED);
-    if (store_record_write_rootfs(tmp->fd, b->w->image, bytes, sums, err) < 0)
-        return -1;
-    if (syncfs(tmp->fd) < 0)
-        return error_sys(err, errno, "cannot write the image to the disk");
-    return 0;
-}
-
-/* The layers of a tree that is on the disk are, too. Before the tree is published:
- * names reach the disk in the order in which they are made, so that after a crash a
- * tree that is there has layers that count. Failing to say so costs an extraction. */
-static void mark_layers_durable(struct build *b)
-{
-    const struct store *s = b->w->store;
-    size_t i;
-
-    for (i = 0; i < b->w->image->n_layers; i++) {
-        struct error ignored = ERROR_INIT;
-        _cleanup_close_ int dir = -1;
-
-        dir = openat(s->layers_fd, b->w->image->layers[i].diff_id.hex,
-                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (dir >= 0)
-            store_record_mark_durable(dir, &ignored);
-    }
+    return store_record_write_rootfs(tmp->fd, b->w->image, bytes, sums, err);
 }
 
 static int build_flat(struct build *b, struct store_tmp *tmp, struct error *err)
@@ -188,7 +165,7 @@ static int build_flat(struct build *b, struct store_tmp *tmp, struct error *err)
     if (compose_all(b, root, &bytes, err) < 0 ||
         rootsums_write(&b->sums, root, tmp->fd, &b->w->progress, &sums, err) < 0)
         return -1;
-    return make_durable(b, tmp, bytes, &sums, err);
+    return write_record(b, tmp, bytes, &sums, err);
 }
 
 static int count_bytes(struct build *b, uint64_t *bytes, struct error *err)
@@ -231,7 +208,16 @@ static int build_merged(struct build *b, struct store_tmp *tmp, struct error *er
     if (count_bytes(b, &bytes, err) < 0 ||
         store_overlay_write(tmp->fd, img, &tree, err) < 0)
         return -1;
-    return make_durable(b, tmp, bytes, NULL, err);
+    return write_record(b, tmp, bytes, NULL, err);
+}
+
+/* The site's store is filled once and for all, and nobody who launches may write in it;
+ * and without the boot's name no entry would count before it is on the disk. */
+static bool settles_at_once(const struct store *s)
+{
+    _cleanup_free_ char *boot = process_boot_id();
+
+    return s->shared || !boot || !boot[0];
 }
 
 static int build_rootfs(struct build *b, struct error *err)
@@ -245,11 +231,11 @@ static int build_rootfs(struct build *b, struct error *err)
     rc = build_merged(b, &tmp, err);
     if (rc == 1)
         rc = build_flat(b, &tmp, err);
-    if (rc == 0) {
-        mark_layers_durable(b);
+    if (rc == 0 && settles_at_once(w->store))
+        rc = store_settle_at(w->store, tmp.fd, err);
+    if (rc == 0)
         rc = store_tmp_publish(w->store, &tmp, w->store->rootfs_fd, w->image->id.hex,
                                err);
-    }
     store_tmp_discard(w->store, &tmp);
     return rc;
 }

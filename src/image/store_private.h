@@ -71,7 +71,6 @@ struct store_layer_record {
     uint64_t bytes; /* of its files */
     uint64_t stored, entries, skipped;
     struct digest sums; /* of its treesum file */
-    bool durable;
 };
 int store_record_write_layer(int dirfd, const struct digest *id, const char *image,
                              const struct store_layer_record *r, struct error *err);
@@ -86,8 +85,9 @@ int store_record_names_layer(struct store *s, const char *hex, struct error *err
 int store_record_names_layer_but(struct store *s, const char *hex,
                                  bool (*skip)(void *arg, const char *rootfs), void *arg,
                                  struct error *err);
-/* From now on the layer below dirfd outlives a crash of the machine: its data is on the
- * disk. The mark is a file without content, of which a crash cannot leave half. */
+/* From now on the layer or root filesystem below dirfd outlives a crash of the machine:
+ * its data is on the disk. The mark is a file without content, of which a crash cannot
+ * leave half. */
 int store_record_mark_durable(int dirfd, struct error *err);
 /* The same without the question whether it survived a crash; dirfd: of the layer. */
 int store_record_read_layer(int dirfd, const struct digest *id,
@@ -98,7 +98,8 @@ int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes
 /* The digest of a root filesystem's treesum file; "" when there is none. True: it is
  * left as layers and has none. */
 bool store_record_sums(int dirfd, struct digest *out);
-/* Fills name, bytes, layers, created; 1 when there is no usable record. */
+/* Fills name, bytes, layers, created; 1 when there is no usable record or a crash may
+ * have taken what it stands for. */
 int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err);
 /* Appends the diff_ids of its layers. */
 int store_record_layers(int dirfd, struct strv *out, struct error *err);
@@ -137,6 +138,11 @@ int store_layer_learn(struct store_work *w, struct error *err);
  * three for compressed ones. *stored: the bytes to read. */
 int store_layer_missing(struct store_work *w, uint64_t *stored, uint64_t *needed,
                         struct error *err);
+
+/* ---- store_settle ---- */
+/* Waits until the root filesystem below dirfd (its directory, also one in tmp/) is on
+ * the disk, with its layers, and marks them so. */
+int store_settle_at(struct store *s, int dirfd, struct error *err);
 
 /* ---- store_evict ---- */
 /* store_prune that spares the layers of an image that is being prepared (may be NULL).

@@ -22,7 +22,7 @@
  * whiteouts. An entry of another version does not count and is made again. */
 #define RECORD_VERSION 4
 
-/* Not durable by itself: the caller's syncfs covers it with the tree. */
+/* Not durable by itself: store_settle's syncfs covers it with the tree. */
 static int write_record(int dirfd, json_t *record, struct error *err)
 {
     _cleanup_free_ char *text = NULL;
@@ -86,9 +86,20 @@ static void read_sums(const json_t *record, struct digest *out)
         memcpy(out->hex, hex, DIGEST_HEX_LEN + 1);
 }
 
-/* 0, 1 when there is none for this layer. *boot (owned): of its extraction. */
-static int read_layer(int dirfd, const struct digest *id, struct store_layer_record *r,
-                      char **boot)
+/* Was it made in this boot, or is it known to be on the disk? */
+static bool survived(int dirfd, const json_t *record)
+{
+    const char *then = json_string_value(json_object_get(record, "boot_id"));
+    _cleanup_free_ char *boot = NULL;
+
+    if (faccessat(dirfd, STORE_DURABLE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return true;
+    boot = process_boot_id();
+    return then && boot && then[0] && strcmp(then, boot) == 0;
+}
+
+/* 0; 1 when there is none for this layer; 2 when a crash may have taken it. */
+static int read_layer(int dirfd, const struct digest *id, struct store_layer_record *r)
 {
     _cleanup_json_ json_t *record = read_record(dirfd);
     const char *text = json_string_value(json_object_get(record, "diff_id"));
@@ -99,12 +110,8 @@ static int read_layer(int dirfd, const struct digest *id, struct store_layer_rec
     r->stored = (uint64_t)json_integer_value(json_object_get(record, "stored"));
     r->entries = (uint64_t)json_integer_value(json_object_get(record, "entries"));
     r->skipped = (uint64_t)json_integer_value(json_object_get(record, "skipped"));
-    r->durable = faccessat(dirfd, STORE_DURABLE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     read_sums(record, &r->sums);
-    text = json_string_value(json_object_get(record, "boot_id"));
-    if (boot)
-        *boot = text ? strdup(text) : NULL;
-    return 0;
+    return survived(dirfd, record) ? 0 : 2;
 }
 
 int store_record_mark_durable(int dirfd, struct error *err)
@@ -119,30 +126,18 @@ int store_record_mark_durable(int dirfd, struct error *err)
 int store_record_read_layer(int dirfd, const struct digest *id,
                             struct store_layer_record *r)
 {
-    return read_layer(dirfd, id, r, NULL);
+    return read_layer(dirfd, id, r) == 1;
 }
 
 int store_record_check_layer(struct store *s, const struct digest *id,
                              struct store_layer_record *r, struct error *err)
 {
-    _cleanup_free_ char *boot = process_boot_id();
-    _cleanup_free_ char *then = NULL;
     _cleanup_close_ int fd = -1;
-    int rc;
 
     fd = openat(s->layers_fd, id->hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
         return error_sys(err, errno, "cannot open \"%s/layers/%s\"", s->path, id->hex);
-    if (fd < 0 || read_layer(fd, id, r, &then) != 0)
-        return 1;
-    if (r->durable)
-        return 0;
-    /* Extracted, and the machine went down before it was surely on the disk? A root
-     * filesystem is published after its layers are, so that its record vouches too. */
-    if (then && boot && then[0] && strcmp(then, boot) == 0)
-        return 0;
-    rc = store_record_names_layer(s, id->hex, err);
-    return rc < 0 ? -1 : !rc;
+    return fd < 0 || read_layer(fd, id, r) != 0;
 }
 
 bool store_has(struct store *s, const struct digest *id)
@@ -187,18 +182,20 @@ int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes
                               const struct digest *sums, struct error *err)
 {
     _cleanup_free_ char *host = process_hostname();
+    _cleanup_free_ char *boot = process_boot_id();
     _cleanup_json_ json_t *record = NULL;
     json_t *layers = json_array();
     size_t i;
 
     for (i = 0; i < img->n_layers; i++)
         json_array_append_new(layers, json_string(img->layers[i].diff_id.hex));
-    record = json_pack(
-        "{s:i, s:s, s:s, s:o, s:s, s:o, s:I, s:I, s:s, s:o}", "version", RECORD_VERSION,
-        "id", img->id.hex, "mode", sums ? "flat" : "overlay", "image",
-        json_of_name(img->reference), "config", img->has_config ? img->config.hex : "",
-        "layers", layers, "bytes", (json_int_t)bytes, "created", (json_int_t)time(NULL),
-        "sums", sums ? sums->hex : "", "host", json_of_name(host ? host : ""));
+    record = json_pack("{s:i, s:s, s:s, s:o, s:s, s:o, s:I, s:I, s:s, s:s, s:o}",
+                       "version", RECORD_VERSION, "id", img->id.hex, "mode",
+                       sums ? "flat" : "overlay", "image", json_of_name(img->reference),
+                       "config", img->has_config ? img->config.hex : "", "layers",
+                       layers, "bytes", (json_int_t)bytes, "created",
+                       (json_int_t)time(NULL), "boot_id", boot ? boot : "", "sums",
+                       sums ? sums->hex : "", "host", json_of_name(host ? host : ""));
     return write_record(dirfd, record, err);
 }
 
@@ -208,7 +205,7 @@ int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err
     const char *id = json_string_value(json_object_get(record, "id"));
     const char *name = json_string_value(json_object_get(record, "image"));
 
-    if (!id || !name || strcmp(id, e->id.hex) != 0)
+    if (!id || !name || strcmp(id, e->id.hex) != 0 || !survived(dirfd, record))
         return 1;
     e->name = strdup(name);
     if (!e->name)

@@ -2,8 +2,7 @@
 call for each layer, without any digest.
 
 Programs that keep an image in a store of their own (podman, docker) are given theirs; what
-counts is how many files and bytes are there afterwards. Nobody is asked to wait for the disk,
-but repx-launch does: a root filesystem that it publishes has been synced.
+counts is how many files and bytes are there afterwards. Nobody waits for the disk.
 """
 import os
 import time
@@ -95,7 +94,7 @@ class RepxProcedure(Cold):
 
 class Launcher(Cold):
     name = "repx-launch"
-    note = "digests verified, synced"
+    note = "digests verified"
 
     def setup(self):
         self.program = self.place.built("src/repx-launch")

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "image/source.h"
 
@@ -165,25 +166,62 @@ static void patch_record(const char *dir, const char *hex, const char *from,
     buf_release(&text);
 }
 
-static void layers_of_a_crashed_boot_are_not_believed(void **state)
+static bool is_marked(int parent, const struct digest *id)
+{
+    char mark[PATH_MAX];
+
+    snprintf(mark, sizeof(mark), "%s/" STORE_DURABLE, id->hex);
+    return faccessat(parent, mark, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* As if the machine had come up again since. */
+static void boot_again(void)
+{
+    patch_record(LAYERS, img.layers[0].diff_id.hex, "\"boot_id\": \"",
+                 "\"boot_id\": \"z");
+    patch_record(ROOTFS, img.id.hex, "\"boot_id\": \"", "\"boot_id\": \"z");
+}
+
+static void what_a_crash_may_have_taken_is_made_again(void **state)
 {
     struct store_layer_record record;
-    char mark[PATH_MAX];
     struct digest id;
 
     make_image("img", -1);
     assert_ok(prepare("img"));
     id = img.layers[0].diff_id;
+    assert_false(is_marked(store.layers_fd, &id));
+    assert_false(is_marked(store.rootfs_fd, &img.id));
     assert_ok(store_record_check_layer(&store, &id, &record, &err));
-    assert_true(record.durable);
-    snprintf(mark, sizeof(mark), LAYERS "/%s/" STORE_DURABLE, id.hex);
-    assert_int_equal(unlinkat(test_dir.fd, mark, 0), 0);
-    assert_ok(store_record_check_layer(&store, &id, &record, &err));
-    patch_record(LAYERS, id.hex, "\"boot_id\": \"", "\"boot_id\": \"z");
-    /* the root filesystem was published when its layers were on the disk */
-    assert_ok(store_record_check_layer(&store, &id, &record, &err));
-    assert_ok(pathfd_remove_tree(store.rootfs_fd, img.id.hex, &err));
+    assert_ok(prepare("img"));
+    assert_false(rootfs.extracted);
+    boot_again();
     assert_int_equal(store_record_check_layer(&store, &id, &record, &err), 1);
+    assert_ok(prepare("img"));
+    assert_true(rootfs.extracted);
+    assert_ok(store_record_check_layer(&store, &id, &record, &err));
+}
+
+static void what_is_on_the_disk_outlives_a_crash(void **state)
+{
+    const struct timespec a_minute_ago[2] = {{.tv_sec = time(NULL) - 60},
+                                             {.tv_sec = time(NULL) - 60}};
+    char path[PATH_MAX];
+
+    make_image("img", -1);
+    assert_ok(prepare("img"));
+    /* too early: the launch after this one is soon enough */
+    store_settle(&store, &img.id);
+    assert_false(is_marked(store.rootfs_fd, &img.id));
+    snprintf(path, sizeof(path), "%s/" STORE_RECORD, img.id.hex);
+    assert_int_equal(utimensat(store.rootfs_fd, path, a_minute_ago, 0), 0);
+    store_settle(&store, &img.id);
+    for (size_t i = 0; i < img.n_layers; i++)
+        assert_true(is_marked(store.layers_fd, &img.layers[i].diff_id));
+    assert_true(is_marked(store.rootfs_fd, &img.id));
+    boot_again();
+    assert_ok(prepare("img"));
+    assert_false(rootfs.extracted);
 }
 
 static void rootfs_tar_is_learnt_and_remembered(void **state)
@@ -471,7 +509,8 @@ int main(void)
         TEST(bytes_behind_the_tar_count),
         TEST(a_long_padding_is_legal),
         TEST(incomplete_entries_are_replaced),
-        TEST(layers_of_a_crashed_boot_are_not_believed),
+        TEST(what_a_crash_may_have_taken_is_made_again),
+        TEST(what_is_on_the_disk_outlives_a_crash),
         TEST(rootfs_tar_is_learnt_and_remembered),
         TEST(damaged_memory_is_ignored),
         TEST(a_directory_needs_no_store),
