@@ -19,15 +19,15 @@ static const char zeros[64 * 1024];
 struct contentsum_ctx {
     XXH3_state_t *chunk, *top;
     size_t in_chunk;
-    uint64_t chunks; /* in top */
-    XXH128_canonical_t zero_chunk;
+    uint64_t chunks;               /* in top */
+    XXH128_canonical_t zero_chunk; /* made when it is needed, as few contents need it */
+    bool have_zero_chunk;
     char *data; /* contentsum_of_fd's, made when it is needed */
 };
 
 struct contentsum_ctx *contentsum_new(struct error *err)
 {
     struct contentsum_ctx *c = calloc(1, sizeof(*c));
-    size_t i;
 
     if (c) {
         c->chunk = XXH3_createState();
@@ -38,10 +38,6 @@ struct contentsum_ctx *contentsum_new(struct error *err)
         error_oom(err);
         return NULL;
     }
-    XXH3_128bits_reset(c->chunk);
-    for (i = 0; i < CHUNK / sizeof(zeros); i++)
-        XXH3_128bits_update(c->chunk, zeros, sizeof(zeros));
-    XXH128_canonicalFromHash(&c->zero_chunk, XXH3_128bits_digest(c->chunk));
     contentsum_begin(c);
     return c;
 }
@@ -101,6 +97,19 @@ void contentsum_update(struct contentsum_ctx *c, const void *data, size_t len)
     }
 }
 
+/* Between two chunks. */
+static const XXH128_canonical_t *zero_chunk(struct contentsum_ctx *c)
+{
+    if (!c->have_zero_chunk) {
+        for (size_t i = 0; i < CHUNK / sizeof(zeros); i++)
+            XXH3_128bits_update(c->chunk, zeros, sizeof(zeros));
+        XXH128_canonicalFromHash(&c->zero_chunk, XXH3_128bits_digest(c->chunk));
+        XXH3_128bits_reset(c->chunk);
+        c->have_zero_chunk = true;
+    }
+    return &c->zero_chunk;
+}
+
 void contentsum_zeros(struct contentsum_ctx *c, uint64_t len)
 {
     while (len > 0) {
@@ -111,7 +120,7 @@ void contentsum_zeros(struct contentsum_ctx *c, uint64_t len)
         /* Whole chunks of zeros, but not the last one, which may yet turn out to be
          * the only one. */
         while (c->in_chunk == 0 && len > CHUNK) {
-            add_to_top(c, &c->zero_chunk);
+            add_to_top(c, zero_chunk(c));
             len -= CHUNK;
         }
         n = CHUNK - c->in_chunk;
