@@ -90,8 +90,10 @@ process_signal() {
     done
 }
 
+# Looks twice: in the middle of an execve a process has no environment to be known by, and
+# one whose parent was just ended is known by nothing else.
 process_none_owned() {
-    [[ -z $(process_owned "$1") ]]
+    [[ -z $(process_owned "$1") && -z $(process_owned "$1") ]]
 }
 
 # process_end_all DIR: SIGTERM, three seconds, SIGKILL until none is left. False when some
