@@ -27,7 +27,7 @@ int job_argument_init(struct job_argument *a, const struct request *req,
                       char *const *env, struct error *err)
 {
     _cleanup_strv_ struct strv names = STRV_INIT;
-    const char *name;
+    const char *name = NULL;
 
     if (job_name(req, &name, err) < 0)
         return -1;

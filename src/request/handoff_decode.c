@@ -44,7 +44,7 @@ static int get_number(uint32_t *field, const char *bytes, uint32_t len,
 
 static int get_flag(bool *field, const char *bytes, uint32_t len, struct error *err)
 {
-    uint32_t n;
+    uint32_t n = 0;
 
     if (get_number(&n, bytes, len, err) < 0)
         return -1;
