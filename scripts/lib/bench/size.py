@@ -1,10 +1,9 @@
 """size: labs of 10 and of 100,000 jobs. The reference of the starts is a job of the small lab;
 of the first launch, which builds the index, it is a bare parse of the lab's JSON."""
 import os
-import subprocess
 
 from . import labs
-from .place import BenchError
+from .place import BenchError, remove_tree
 from .runner import Contender, Section, measure, measure_starts
 
 JOBS = {"full": (10, 100000), "small": (10, 200)}
@@ -96,7 +95,11 @@ def section_first(bench, made):
 def sections(bench):
     wanted = [make for key, make in [("size/start", section_start), ("size/first", section_first)]
               if bench.selected(key)]
-    if wanted:
-        made = make_labs(bench)
-        for make in wanted:
-            yield make(bench, made)
+    if not wanted:
+        return
+    made = make_labs(bench)
+    for make in wanted:
+        yield make(bench, made)
+    # a file for each job, which other sections have no use for
+    for _, lab, _ in made:
+        remove_tree(os.path.dirname(lab.path))
