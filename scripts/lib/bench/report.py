@@ -154,9 +154,12 @@ def compare(result, baseline):
         if result["machine"][key] != baseline["machine"][key]:
             lines.append("another machine: %s is %s, was %s" % (
                 key, result["machine"][key], baseline["machine"][key]))
-    for key in ("size", "images"):
-        if result[key] != baseline[key]:
-            lines.append("not the same images: %s is %s, was %s" % (key, result[key], baseline[key]))
+    if result["size"] != baseline["size"]:
+        lines.append("not the same images: size is %s, was %s" % (result["size"], baseline["size"]))
+    for name in sorted(set(result["images"]) & set(baseline["images"])):
+        now, then = result["images"][name], baseline["images"][name]
+        if now != then:
+            lines.append("not the same images: %s is %s, was %s" % (name, now, then))
     now = ratios(result)
     compared = 0
     for section in sorted(now):
