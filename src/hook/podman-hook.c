@@ -8,8 +8,10 @@
  * also to see the same in every sandbox.
  *
  * Its one argument is a file of NUL-terminated items: "seal" or "open" (the engine's
- * masks of /proc stay or go), then TYPE SOURCE DESTINATION OPTIONS for each mount.
+ * masks of /proc stay or go), a directory that is to live in memory or "" (memtree.h),
+ * then TYPE SOURCE DESTINATION OPTIONS for each mount.
  */
+#include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,10 +19,19 @@
 #include <string.h>
 
 #include "base/strv.h"
+#include "hook/memtree.h"
+
+#define HEAD 2 /* items before the mounts */
 
 static int fail(const char *what)
 {
     fprintf(stderr, "repx-podman-hook: %s\n", what);
+    return 1;
+}
+
+static int fail_errno(const char *what)
+{
+    fprintf(stderr, "repx-podman-hook: %s: %s\n", what, strerror(errno));
     return 1;
 }
 
@@ -59,7 +70,7 @@ static json_t *mounts_of(const struct strv *items)
 {
     json_t *mounts = json_array();
 
-    for (size_t i = 1; i + 4 <= items->count; i += 4) {
+    for (size_t i = HEAD; i + 4 <= items->count; i += 4) {
         json_t *m = json_pack("{s:s, s:s, s:s, s:o}", "type", items->items[i], "source",
                               items->items[i + 1], "destination", items->items[i + 2],
                               "options", options_of(items->items[i + 3]));
@@ -101,8 +112,10 @@ int main(int argc, char **argv)
     json_t *spec;
     int r;
 
-    if (argc != 2 || !read_items(argv[1], &items) || items.count % 4 != 1)
+    if (argc != 2 || !read_items(argv[1], &items) || items.count % 4 != HEAD)
         return fail("cannot read the list of mounts");
+    if (items.items[1][0] && memtree_mount(items.items[1]) < 0)
+        return fail_errno("cannot keep the sandbox's root in memory");
     spec = json_loadf(stdin, 0, &where);
     if (!spec || !edit(spec, &items))
         return fail("podman's configuration is not as expected; this version of podman "

@@ -176,6 +176,13 @@ static int refuse(int fd, enum init_stage stage, int32_t value)
     return -1;
 }
 
+static bool words_are_complete(const struct channel *c)
+{
+    if (!c->words)
+        return false;
+    return c->n_words == 1 ? strcmp(c->words[0], INIT_MODE_HOLD) == 0 : c->n_words >= 3;
+}
+
 int channel_open(struct channel *c, const char *path)
 {
     struct orders o = {.n_fds = 0};
@@ -188,7 +195,7 @@ int channel_open(struct channel *c, const char *path)
     c->words = channel_read_items(o.fds[0], &c->n_words);
     c->env_fd = o.fds[1];
     checks = channel_read_items(o.fds[2], &n);
-    if (!c->words || c->n_words < 3 || !checks || place_stdio(&o) < 0)
+    if (!words_are_complete(c) || !checks || place_stdio(&o) < 0)
         return refuse(c->status_fd, INIT_STAGE_SETUP, errno ? errno : EPROTO);
     take_inherited(&o.hello);
     for (size_t i = 0; i < n; i++)

@@ -9,7 +9,8 @@
 struct channel {
     int status_fd; /* the connection */
     int env_fd;
-    char **words; /* MODE, CWD, ARGV..., NULL; never freed: they become exec's */
+    char **words; /* MODE, CWD, ARGV..., NULL, or INIT_MODE_HOLD alone; never freed:
+                   * they become exec's */
     size_t n_words;
 };
 

@@ -33,6 +33,7 @@
 struct job {
     int status_fd;
     bool channel; /* status_fd is a connection, there is no parent to die with */
+    bool hold;    /* no command: others enter the namespaces */
     bool terminal;
     const char *cwd;
     char **argv;
@@ -247,15 +248,11 @@ static int run(const struct job *j, int signal_fd)
 }
 
 /* Keeps the namespaces of a sandbox open until their reader has them, or has died. */
-static int hold(const char *status_fd)
+static int hold(const struct job *j)
 {
-    struct job j = {.status_fd = -1};
-    struct pollfd p = {.events = 0};
+    struct pollfd p = {.fd = j->status_fd, .events = 0};
 
-    if (!parse_fd(status_fd, &j.status_fd))
-        return 125;
-    p.fd = j.status_fd;
-    tell(&j, (struct init_message){.kind = INIT_HOLDING, .value = getpid()});
+    tell(j, (struct init_message){.kind = INIT_HOLDING, .value = getpid()});
     while (poll(&p, 1, -1) < 0 && errno == EINTR)
         ;
     return 0;
@@ -272,9 +269,12 @@ static int close_others(const struct job *j)
     return 0;
 }
 
-/* MODE CWD ARGV... */
+/* MODE CWD ARGV..., or INIT_MODE_HOLD */
 static void take_words(struct job *j, char **words)
 {
+    j->hold = strcmp(words[0], INIT_MODE_HOLD) == 0;
+    if (j->hold)
+        return;
     j->terminal = strcmp(words[0], INIT_MODE_TERMINAL) == 0;
     j->cwd = words[1];
     j->argv = words + 2;
@@ -313,13 +313,15 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], INIT_PROBE_ARG) == 0)
         return 0;
     if (argc == 3 && strcmp(argv[1], INIT_HOLD_ARG) == 0)
-        return hold(argv[2]);
-    prctl(PR_SET_DUMPABLE, 0);
+        return parse_fd(argv[2], &j.status_fd) ? hold(&j) : 125;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     r = take_orders(&j, argc, argv);
     if (r != 0)
         return r;
+    if (j.hold)
+        return hold(&j); /* its namespaces are to be opened by others */
+    prctl(PR_SET_DUMPABLE, 0);
     if (close_others(&j) < 0)
         return tell_failure(&j, INIT_STAGE_SETUP, errno);
     signal_fd = signalfd(-1, &all, SFD_CLOEXEC);

@@ -43,7 +43,7 @@ static int list_links(const struct engine *e, struct strv *names, struct strv *t
                       struct error *err)
 {
     _cleanup_close_ int dir =
-        pathfd_open_nofollow(e->dirfd, "rootfs", O_RDONLY | O_DIRECTORY, 0, err);
+        pathfd_open_nofollow(e->dirfd, ENGINE_ROOTFS, O_RDONLY | O_DIRECTORY, 0, err);
     _cleanup_strv_ struct strv all = STRV_INIT;
 
     /* in order: the same links, the same image */

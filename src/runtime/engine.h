@@ -3,9 +3,9 @@
  *
  *   - an own directory per launch, <node-local>/repx/engines/<id>, 0700, removed at the
  *     end, or by the next launch when this one was killed;
- *   - in it "rootfs", a skeleton of the sandbox's root: mount points, links, nothing
- *     else. The image's entries are bound onto it from the store, which the engine thus
- *     never writes to;
+ *   - in it "tree/rootfs", a skeleton of the sandbox's root: mount points, links,
+ *     nothing else. The image's entries are bound onto it from the store, which the
+ *     engine thus never writes to;
  *   - in it "channel", shown to the container as ENGINE_POINT: repx-sandbox-init and
  * the socket over which it gets command, environment and the job's own descriptors, and
  *     tells what becomes of it. When the launcher dies the connection breaks, init ends
@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/strv.h"
 #include "plan/plan.h"
@@ -34,6 +35,11 @@ struct error;
  * part of a launch's files is in a private directory of this one, with the launch's id.
  */
 #define ENGINE_SHORT "/tmp"
+
+/* What is mounted from the directory of a launch: all that has to be there as long as
+ * the sandbox is. */
+#define ENGINE_TREE "tree"
+#define ENGINE_ROOTFS ENGINE_TREE "/rootfs"
 
 enum engine_mount_kind { ENGINE_BIND, ENGINE_TMPFS, ENGINE_PROC, ENGINE_DEV };
 
@@ -62,7 +68,7 @@ struct engine {
     int parent_fd, dirfd;
     struct lockfile lock; /* held as long as the launch lives */
     int listen_fd;        /* until init has connected */
-    struct strv words;    /* for init: MODE CWD ARGV... */
+    struct strv words;    /* for init: MODE CWD ARGV..., or MODE alone */
     struct strv env;      /* of the job */
     struct strv checks;   /* init_protocol.h */
     bool connected;       /* init has its orders */
@@ -108,15 +114,22 @@ bool engine_seals_proc(const struct plan *plan);
 
 /* Takes the connection of init, when it is there, and sends the orders: stdio[N]
  * becomes descriptor N of the job, but a terminal stays the engine's when keep_terminal
- * is set. 0: done, *status_fd and *pidfd (of init) belong to the caller. 1: nothing
- * yet. -1. */
+ * is set, and so does what is -1. 0: done, *status_fd and *pidfd (of init) belong to
+ * the caller. 1: nothing yet. -1. */
 int engine_accept(struct engine *e, const int stdio[3], bool keep_terminal,
                   int *status_fd, int *pidfd, struct error *err);
+
+/* What a check of init's that failed means (INIT_STAGE_MOUNT). Always -1. */
+int engine_explain_mount(const struct engine *e, int32_t check, struct error *err);
 
 /* Runs a program of the engine to its end; its output is for the caller. 0: it
  * succeeded. 1: it did not, with err filled. -1: it could not run. */
 int engine_run(char *const *argv, char *const *env, int stdin_fd, struct buf *output,
                struct error *err);
+/* That a program of the engine failed, in one sentence with what it has said. Always 1.
+ */
+int engine_explain(const char *program, int wait_status, struct buf *output,
+                   struct error *err);
 
 /* The smallest plan, for trial containers: /proc, /dev, /tmp, no image. */
 int engine_trial_plan(struct plan *plan, const char *runtime, struct error *err);

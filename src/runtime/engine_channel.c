@@ -89,7 +89,7 @@ static int give_orders(struct engine *e, int fd, const int stdio[3], bool keep_t
         return -1;
     fill_inherited(&hello);
     for (int i = 0; i < 3; i++) {
-        if (keep_terminal && isatty(stdio[i]))
+        if (stdio[i] < 0 || (keep_terminal && isatty(stdio[i])))
             continue;
         hello.stdio |= 1U << i;
         fds[n++] = stdio[i];
@@ -142,4 +142,19 @@ int engine_accept(struct engine *e, const int stdio[3], bool keep_terminal,
     *status_fd = steal_fd(&fd);
     *pidfd = steal_fd(&peer);
     return 0;
+}
+
+/* The path is what follows the third blank of the check (init_protocol.h). */
+int engine_explain_mount(const struct engine *e, int32_t check, struct error *err)
+{
+    size_t i = (size_t)check;
+    const char *path = i < e->checks.count ? e->checks.items[i] : "";
+
+    for (int blanks = 0; *path && blanks < 3; path++)
+        blanks += *path == ' ';
+    error_fail(err, "what %s has mounted at '%s' is not what was asked for",
+               e->backend->name, path);
+    return error_hint(err,
+                      "its daemon must see this node's file systems as you do (no "
+                      "private /tmp), and nothing on the way may change meanwhile");
 }

@@ -210,6 +210,10 @@ static void sweep(int parent_fd, const char *parent, const struct runtime_tools 
 
 static void fill_words(struct engine *e, const struct plan *plan)
 {
+    if (plan->joined) {
+        strv_add(&e->words, INIT_MODE_HOLD);
+        return;
+    }
     strv_add(&e->words, plan->interactive ? INIT_MODE_TERMINAL : INIT_MODE_JOB);
     strv_add(&e->words, plan->cwd ? plan->cwd : "/");
     strv_extend(&e->words, strv_argv(&plan->argv));

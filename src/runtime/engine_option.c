@@ -102,14 +102,15 @@ int engine_trial_plan(struct plan *plan, const char *runtime, struct error *err)
     return strv_check(&plan->argv, err);
 }
 
-static int explain(char *const *argv, int status, struct buf *output, struct error *err)
+int engine_explain(const char *program, int status, struct buf *output,
+                   struct error *err)
 {
     _cleanup_buf_ struct buf shown = BUF_INIT;
 
     while (output->len > 0 && output->data[output->len - 1] == '\n')
         output->data[--output->len] = '\0';
     quote_printable(&shown, output->len ? buf_str(output) : "it gave no reason");
-    error_fail(err, "%s failed (%s %d): %.500s", argv[0],
+    error_fail(err, "%s failed (%s %d): %.500s", program,
                WIFSIGNALED(status) ? "signal" : "exit code",
                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
                buf_str(&shown));
@@ -135,5 +136,5 @@ int engine_run(char *const *argv, char *const *env, int stdin_fd, struct buf *ou
         err->class = ERROR_LAUNCHER;
         return -1;
     }
-    return status == 0 ? 0 : explain(argv, status, output, err);
+    return status == 0 ? 0 : engine_explain(argv[0], status, output, err);
 }

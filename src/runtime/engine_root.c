@@ -12,11 +12,14 @@
 #include "runtime/engine.h"
 #include "sys/pathfd.h"
 
+#define COVERS ENGINE_TREE "/covers"
+#define DATA ENGINE_TREE "/data"
+
 struct build {
     struct engine *e;
     const struct plan *plan;
     struct engine_mounts *out;
-    int skeleton; /* "rootfs" */
+    int skeleton; /* ENGINE_ROOTFS */
     int covers; /* the same for what lies below a tmpfs: the skeleton's own directory is
                  * hidden by then, also as a source */
     unsigned n_data;
@@ -220,7 +223,7 @@ static bool is_mounted_at(const struct plan *plan, const char *dest)
 static int cover_entry(struct build *b, int dir, const char *path, const char *name,
                        struct error *err)
 {
-    const char *top = path[1] ? "covers" : "rootfs";
+    const char *top = path[1] ? COVERS : ENGINE_ROOTFS;
     _cleanup_free_ char *dest = str_printf("%s/%s", path[1] ? path : "", name);
     _cleanup_free_ char *inside = dest ? str_printf("%s%s", top, dest) : NULL;
     _cleanup_free_ char *source = NULL;
@@ -235,9 +238,13 @@ static int cover_entry(struct build *b, int dir, const char *path, const char *n
         return -1;
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return error_sys(err, errno, "cannot look at %s", source);
-    return S_ISDIR(st.st_mode)
-               ? engine_mounts_add(b->out, ENGINE_BIND, source, dest, err)
-               : 0;
+    if (!S_ISDIR(st.st_mode))
+        return 0;
+    if (engine_mounts_add(b->out, ENGINE_BIND, source, dest, err) < 0)
+        return -1;
+    /* what lies on a tmpfs is a part of it, as it is where that can be made on it */
+    b->out->items[b->out->n - 1].writable = path[1] != '\0';
+    return 0;
 }
 
 /* The directories below path, where something else than the skeleton is mounted ("/" is
@@ -260,7 +267,7 @@ static int cover(struct build *b, const char *path, struct error *err)
 
 static int add_data(struct build *b, const struct plan_mount *m, struct error *err)
 {
-    _cleanup_free_ char *name = str_printf("data/%u", b->n_data++);
+    _cleanup_free_ char *name = str_printf(DATA "/%u", b->n_data++);
     _cleanup_free_ char *path = name ? engine_path(b->e, name, err) : NULL;
 
     if (!path)
@@ -361,9 +368,9 @@ static int build_all(struct build *b, bool cover_root, struct error *err)
 int engine_build(struct engine *e, const struct plan *plan, bool cover_root,
                  struct engine_mounts *out, struct error *err)
 {
-    _cleanup_close_ int skeleton = pathfd_make_dirs(e->dirfd, "rootfs", 0755, err);
+    _cleanup_close_ int skeleton = pathfd_make_dirs(e->dirfd, ENGINE_ROOTFS, 0755, err);
     _cleanup_close_ int covers =
-        skeleton < 0 ? -1 : pathfd_make_dirs(e->dirfd, "covers", 0755, err);
+        skeleton < 0 ? -1 : pathfd_make_dirs(e->dirfd, COVERS, 0755, err);
     _cleanup_free_ char *channel = covers < 0 ? NULL : engine_path(e, "channel", err);
     struct build b = {
         .e = e, .plan = plan, .out = out, .skeleton = skeleton, .covers = covers};

@@ -41,6 +41,9 @@ enum init_stage {
 #define INIT_CHANNEL_ARG "--channel"
 #define INIT_MODE_JOB "job"           /* a session of its own */
 #define INIT_MODE_TERMINAL "terminal" /* keeps the caller's terminal */
+/* Over a channel only, and alone: no command, it says INIT_HOLDING and stays until the
+ * connection is closed. The process id is that of the connection's peer. */
+#define INIT_MODE_HOLD "hold"
 
 /* SIGUSR1 and SIGUSR2 are for the command itself: what it has started may know no such
  * signal and would die of it, as a solver below a script that traps Slurm's early

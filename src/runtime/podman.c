@@ -5,6 +5,9 @@
  * containers (mounts, hooks, environment, registries) must not act on a job. The mounts
  * are put in by repx-podman-hook (src/hook). With --cgroups=disabled the container
  * stays in the cgroup of the Slurm job: limits, accounting and scancel hold.
+ *
+ * The tasks of a step join the container's namespaces but that of process ids: /proc is
+ * the host's, where they have their numbers, and so are the control groups.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -71,10 +74,12 @@ int podman_argv(const struct plan *plan, const struct runtime_tools *tools,
               "--http-proxy=false", "--cap-drop", "all", "--security-opt",
               "no-new-privileges", "--security-opt", "seccomp=unconfined",
               "--security-opt", "label=disable", "--log-driver", "none", NULL);
+    if (plan->joined)
+        strv_addl(argv, "--cgroupns", "host", NULL);
     if (plan->interactive)
         strv_addl(argv, "--interactive", "--tty", NULL);
     strv_addl(argv, "--workdir", "/", "--rootfs", NULL);
-    strv_addf(argv, "%s/rootfs", dir);
+    strv_addf(argv, "%s/" ENGINE_ROOTFS, dir);
     strv_add(argv, ENGINE_INIT);
     return strv_check(argv, err);
 }
@@ -100,11 +105,23 @@ static const char *bind_options(const struct engine_mount *m)
                    : "rbind,rprivate,nosuid,nodev,ro,rro";
 }
 
-void podman_spec(const struct engine_mounts *mounts, bool seal, struct buf *out)
+static void add_proc(struct buf *out, bool joined, const char *dest)
 {
-    const char *flag = seal ? "seal" : "open";
+    if (joined)
+        add_spec_item(out, "bind", "/proc", dest,
+                      "rbind,rprivate,nosuid,noexec,nodev,rw");
+    else
+        add_spec_item(out, "proc", "proc", dest, "nosuid,noexec,nodev");
+}
 
-    buf_add(out, flag, strlen(flag) + 1);
+void podman_spec(const struct plan *plan, const struct engine_mounts *mounts,
+                 const char *tree, struct buf *out)
+{
+    const char *const head[] = {engine_seals_proc(plan) ? "seal" : "open",
+                                plan->joined ? tree : ""};
+
+    for (size_t i = 0; i < array_size(head); i++)
+        buf_add(out, head[i], strlen(head[i]) + 1);
     for (size_t i = 0; i < mounts->n; i++) {
         const struct engine_mount *m = &mounts->items[i];
 
@@ -116,7 +133,7 @@ void podman_spec(const struct engine_mounts *mounts, bool seal, struct buf *out)
             add_spec_item(out, "tmpfs", "tmpfs", m->dest, "nosuid,nodev,mode=1777");
             break;
         case ENGINE_PROC:
-            add_spec_item(out, "proc", "proc", m->dest, "nosuid,noexec,nodev");
+            add_proc(out, plan->joined, m->dest);
             break;
         case ENGINE_DEV:
             add_spec_item(out, "tmpfs", "tmpfs", m->dest,
@@ -169,10 +186,11 @@ int podman_prepare(struct engine *e, const struct plan *plan, struct error *err)
 {
     struct engine_mounts mounts = ENGINE_MOUNTS_INIT;
     _cleanup_buf_ struct buf spec = BUF_INIT;
-    int r = engine_build(e, plan, false, &mounts, err);
+    _cleanup_free_ char *tree = engine_path(e, ENGINE_TREE, err);
+    int r = tree ? engine_build(e, plan, false, &mounts, err) : -1;
 
     if (r == 0) {
-        podman_spec(&mounts, engine_seals_proc(plan), &spec);
+        podman_spec(plan, &mounts, tree, &spec);
         r = buf_check(&spec, err);
     }
     engine_mounts_release(&mounts);
@@ -257,6 +275,7 @@ const struct runtime_backend backend_podman = {
     .version = podman_version,
     .command = podman_command,
     .describe = podman_describe,
+    .space = space_of_engine,
     .diagnose = podman_diagnose,
     .remove = podman_remove,
 };

@@ -20,8 +20,10 @@ void podman_globals(const struct runtime_tools *tools, const char *dir, const ch
 int podman_argv(const struct plan *plan, const struct runtime_tools *tools,
                 const char *dir, const char *id, bool rootless, struct strv *argv,
                 struct error *err);
-/* What repx-podman-hook reads; pure. */
-void podman_spec(const struct engine_mounts *mounts, bool seal, struct buf *out);
+/* What repx-podman-hook reads; pure. tree: the directory that the mounts of a plan that
+ * is joined come from, for the hook to keep in memory. */
+void podman_spec(const struct plan *plan, const struct engine_mounts *mounts,
+                 const char *tree, struct buf *out);
 /* Fills the directory of a launch: skeleton, mounts, configuration, hook. */
 int podman_prepare(struct engine *e, const struct plan *plan, struct error *err);
 

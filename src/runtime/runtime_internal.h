@@ -2,6 +2,8 @@
 #ifndef REPX_RUNTIME_RUNTIME_INTERNAL_H
 #define REPX_RUNTIME_RUNTIME_INTERNAL_H
 
+#include <sys/types.h>
+
 #include "runtime/runtime.h"
 
 struct buf;
@@ -24,6 +26,15 @@ void bwrap_staged_options(const struct stage *stage, struct strv *out);
 int space_of_command(const struct runtime_backend *backend, const struct plan *plan,
                      const struct runtime_tools *tools, struct space *out,
                      struct error *err);
+
+/* The space of engines whose container has the user's own user namespace: the same,
+ * over the channel. Nothing of the container is left, but what the namespaces hold. */
+int space_of_engine(const struct runtime_backend *backend, const struct plan *plan,
+                    const struct runtime_tools *tools, struct space *out,
+                    struct error *err);
+
+/* Opens the namespaces of the process, which pidfd keeps from being another one. */
+int space_capture(struct space *s, pid_t holder, int pidfd, struct error *err);
 
 /* bwrap's smallest trial: the features that bwrap_options relies on, on this node. */
 int bwrap_probe(const struct runtime_tools *tools, struct error *why);

@@ -112,18 +112,24 @@ static int open_all(struct space *s, pid_t pid, struct error *err)
 }
 
 /* What was opened by number belongs to the holder if that lives still. */
-static int capture(struct space *s, pid_t holder, struct error *err)
+int space_capture(struct space *s, pid_t holder, int pidfd, struct error *err)
 {
-    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, holder, 0);
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
 
-    if (pidfd < 0)
-        return error_sys(err, errno, "the sandbox vanished while it was made");
     if (open_all(s, holder, err) < 0)
         return -1;
     if (poll(&p, 1, 0) != 0)
         return error_fail(err, "the sandbox vanished while it was made");
     return 0;
+}
+
+static int capture(struct space *s, pid_t holder, struct error *err)
+{
+    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, holder, 0);
+
+    if (pidfd < 0)
+        return error_sys(err, errno, "the sandbox vanished while it was made");
+    return space_capture(s, holder, pidfd, err);
 }
 
 /* The holder's number, once it says that all mounts are there. bwrap's own message is
@@ -223,6 +229,36 @@ int space_of_command(const struct runtime_backend *backend, const struct plan *p
     return r;
 }
 
+static bool has(const struct space *s, uint32_t type)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->types[i] == type)
+            return true;
+    return false;
+}
+
+/* Whatever a runtime calls a success: tasks that enter nothing would be on the host. */
+static int check_isolated(const struct space *s, const struct plan *plan,
+                          const char *runtime, struct error *err)
+{
+    static const struct {
+        uint32_t type;
+        const char *what;
+    } rows[] = {{CLONE_NEWNS, "mounts"},
+                {CLONE_NEWIPC, "shared memory"},
+                {CLONE_NEWNET, "network"}};
+
+    for (size_t i = 0; i < array_size(rows); i++) {
+        if (has(s, rows[i].type) ||
+            (rows[i].type == CLONE_NEWNET && plan->network == PLAN_NETWORK_HOST))
+            continue;
+        error_fail(err, "the sandbox that %s has made shares the host's %s", runtime,
+                   rows[i].what);
+        return error_hint(err, "'repx-launch doctor' checks this node");
+    }
+    return 0;
+}
+
 int space_make(const struct runtime_backend *backend, const struct plan *plan,
                const struct runtime_tools *tools, struct space *out, struct error *err)
 {
@@ -234,5 +270,10 @@ int space_make(const struct runtime_backend *backend, const struct plan *plan,
                           "inside the step",
                           backend->name);
     }
-    return backend->space(backend, plan, tools, out, err);
+    if (backend->space(backend, plan, tools, out, err) < 0)
+        return -1;
+    if (check_isolated(out, plan, backend->name, err) == 0)
+        return 0;
+    space_release(out);
+    return -1;
 }

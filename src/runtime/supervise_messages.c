@@ -139,22 +139,6 @@ static int explain_not_executed(const struct supervision *s, struct error *err)
     return error_hint(err, "it must be a file with execute permission for you");
 }
 
-/* The path is what follows the third blank of the check (init_protocol.h). */
-static int explain_mount(const struct supervision *s, struct error *err)
-{
-    const struct engine *e = s->cmd->engine;
-    size_t i = (size_t)s->last.value;
-    const char *path = e && i < e->checks.count ? e->checks.items[i] : "";
-
-    for (int blanks = 0; *path && blanks < 3; path++)
-        blanks += *path == ' ';
-    error_fail(err, "what %s has mounted at '%s' is not what was asked for",
-               e ? e->backend->name : "the sandbox", path);
-    return error_hint(err,
-                      "its daemon must see this node's file systems as you do (no "
-                      "private /tmp), and nothing on the way may change meanwhile");
-}
-
 static int explain_exec_failure(const struct supervision *s, struct error *err)
 {
     int errnum = s->last.value;
@@ -173,7 +157,9 @@ static int explain_exec_failure(const struct supervision *s, struct error *err)
     case INIT_STAGE_EXEC:
         return explain_not_executed(s, err);
     case INIT_STAGE_MOUNT:
-        return explain_mount(s, err);
+        if (s->cmd->engine)
+            return engine_explain_mount(s->cmd->engine, errnum, err);
+        break;
     case INIT_STAGE_SETUP:
         break;
     }

@@ -37,7 +37,7 @@ plugin_install() {
     export PLUGIN
     chmod 0755 "$PLUGIN"
     cp "$BUILD/spank/repx.so" "$BUILD/src/repx-launch" "$BUILD/src/repx-step-join" \
-        "$BUILD/src/repx-sandbox-init" "$BUILD/src/repx-job" "$PLUGIN/"
+        "$BUILD/src/repx-sandbox-init" "$BUILD/src/repx-job" "$BUILD/src/repx-podman-hook" "$PLUGIN/"
     plugstack_site
 }
 
@@ -50,6 +50,52 @@ plugin_start() {
 base_path = "$SHARED/%u/base"
 node_local_path = "$LOCAL/%u"
 CONF
+}
+
+# podman_nodes: gives each node what rootless podman needs: the pure cgroup v2 layout, and
+# subordinate ids for the first unprivileged user.
+podman_nodes() {
+    local pid
+    echo 'repx-sandbox:200000:65536' >"$SHARED/subids"
+    # slurmd itself refuses that layout where the machine's is another: once it runs
+    for pid in $(slurmd_pids); do
+        # shellcheck disable=SC2016
+        nsenter --target "$pid" --mount bash -c '
+            set -e
+            if [[ $(stat -f -c %T /sys/fs/cgroup) != cgroup2fs ]]; then
+                ! mountpoint -q /sys/fs/cgroup || umount -R /sys/fs/cgroup
+                mount -t cgroup2 none /sys/fs/cgroup
+            fi
+            for file in /etc/subuid /etc/subgid; do
+                mount --bind "$1" "$file"
+            done' bash "$SHARED/subids"
+    done
+}
+
+slurmd_pids() {
+    local pid
+    for pid in $(pgrep -x slurmd); do
+        if tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF "$SANDBOX/"; then
+            echo "$pid"
+        fi
+    done
+}
+
+# no_container: no process of podman's or of a container in this Slurm.
+no_container() {
+    local file program found=''
+    # shellcheck disable=SC2062 # file names, not the pattern
+    while read -r file; do
+        # one that has ended meanwhile is none
+        program=$({ tr '\0' '\n' <"${file%/*}/cmdline" | head -n 1; } 2>/dev/null) || true
+        case ${program##*/} in
+        podman* | conmon* | catatonit* | crun* | init | repx-sandbox-init) found+=" $program" ;;
+        esac
+    done < <(printf '%s\n' "$SANDBOX" | grep -lF -f - /proc/[0-9]*/{cmdline,environ} 2>/dev/null)
+    [[ -z $found ]] || {
+        echo "still there:$found"
+        return 1
+    }
 }
 
 # plugstack LINE: of plugstack.conf, from the next step on.

@@ -10,27 +10,7 @@ setup_file() {
     cp "$BUILD/src/repx-podman-hook" "$SHARED/bin/"
     sed 's/--bwrap/--podman/' "$SHARED/job.sh" >"$SHARED/podman.sh"
     chmod 0755 "$SHARED/podman.sh"
-    echo 'repx-sandbox:200000:65536' >"$SHARED/subids"
-    # slurmd itself refuses that layout where the machine's is another: once it runs
-    # shellcheck disable=SC2016
-    nsenter --target "$(slurmd_pid)" --mount bash -c '
-        set -e
-        if [[ $(stat -f -c %T /sys/fs/cgroup) != cgroup2fs ]]; then
-            ! mountpoint -q /sys/fs/cgroup || umount -R /sys/fs/cgroup
-            mount -t cgroup2 none /sys/fs/cgroup
-        fi
-        for file in /etc/subuid /etc/subgid; do
-            mount --bind "$1" "$file"
-        done' bash "$SHARED/subids"
-}
-
-slurmd_pid() {
-    local pid
-    for pid in $(pgrep -x slurmd); do
-        if tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF "$SANDBOX/"; then
-            echo "$pid"
-        fi
-    done
+    podman_nodes
 }
 
 teardown_file() {
@@ -41,13 +21,6 @@ setup() {
     SUBMIT_SCRIPT=$SHARED/podman.sh
     TEST_BASE=$SHARED/store-$BATS_TEST_NUMBER
     export TEST_BASE
-}
-
-# no_container: no process of podman's, conmon's or a job's in this Slurm, no directory.
-no_container() {
-    # shellcheck disable=SC2062 # file names, not the pattern
-    ! printf '%s\n' "$SHARED" | grep -lF -f - /proc/[0-9]*/cmdline 2>/dev/null |
-        xargs -r -I{} sh -c "tr '\0' ' ' <{} 2>/dev/null" | grep -E 'podman|conmon|sandbox-init'
 }
 
 @test "a producer and its consumer in podman: artifacts, markers, record" {

@@ -237,14 +237,42 @@ static void test_podman_spec(void **state)
 
     usual_plan(f);
     build(f, &backend_podman, false);
-    podman_spec(&f->mounts, false, &spec);
+    podman_spec(&f->plan, &f->mounts, "/tree", &spec);
     for (size_t i = 0, item = 0; i < spec.len; i += strlen(spec.data + i) + 1, item++) {
         add_stable(f, &text, spec.data + i);
-        buf_adds(&text, item % 4 == 0 ? "\n" : " ");
+        buf_adds(&text, item % 4 == 1 ? "\n" : " ");
     }
     golden_check(TEST_DATA, "podman.spec", buf_str(&text));
     buf_release(&text);
     buf_release(&spec);
+}
+
+/* The tasks of a step have the host's process numbers and control groups, and what is
+ * mounted from the launch's directory outlives it. */
+static void test_podman_joined(void **state)
+{
+    static const char proc[] = "bind\0/proc\0/proc\0rbind,";
+    struct fixture *f = *state;
+    struct strv argv = STRV_INIT;
+    struct buf spec = BUF_INIT;
+
+    usual_plan(f);
+    f->plan.joined = true;
+    build(f, &backend_podman, false);
+    podman_spec(&f->plan, &f->mounts, "/the/tree", &spec);
+    assert_memory_equal(spec.data, "open\0/the/tree\0", 15);
+    assert_non_null(memmem(spec.data, spec.len, proc, sizeof(proc) - 1));
+    assert_int_equal(podman_argv(&f->plan, &f->tools, f->engine->dir, f->engine->id,
+                                 true, &argv, &f->err),
+                     0);
+    for (size_t i = 0; i < argv.count; i++)
+        if (strcmp(argv.items[i], "--cgroupns") == 0)
+            assert_string_equal(argv.items[i + 1], "host");
+    assert_true(strv_contains(&argv, "--cgroupns"));
+    assert_int_equal(f->engine->words.count, 1);
+    assert_string_equal(f->engine->words.items[0], INIT_MODE_HOLD);
+    buf_release(&spec);
+    strv_release(&argv);
 }
 
 static void test_docker_argv(void **state)
@@ -284,14 +312,14 @@ static void test_skeleton(void **state)
 
     usual_plan(f);
     build(f, &backend_podman, false);
-    has(f, "rootfs/bin", S_IFLNK);
-    has(f, "rootfs/etc/mtab", S_IFLNK);
-    has(f, "rootfs/etc/passwd", S_IFREG);
-    has(f, "rootfs/init", S_IFREG);
-    has(f, "rootfs/usr", S_IFDIR);
-    has(f, "rootfs/data/base/one", S_IFREG);
-    has(f, "rootfs/data/base/out", S_IFDIR);
-    has(f, "covers/tmp/deep/odd,\"dest", S_IFDIR);
+    has(f, "tree/rootfs/bin", S_IFLNK);
+    has(f, "tree/rootfs/etc/mtab", S_IFLNK);
+    has(f, "tree/rootfs/etc/passwd", S_IFREG);
+    has(f, "tree/rootfs/init", S_IFREG);
+    has(f, "tree/rootfs/usr", S_IFDIR);
+    has(f, "tree/rootfs/data/base/one", S_IFREG);
+    has(f, "tree/rootfs/data/base/out", S_IFDIR);
+    has(f, "tree/covers/tmp/deep/odd,\"dest", S_IFDIR);
     has(f, "channel/init", S_IFREG);
     has(f, "channel/socket", S_IFSOCK);
 }
@@ -435,6 +463,7 @@ int main(void)
         TEST(test_podman_argv),
         TEST(test_podman_variants),
         TEST(test_podman_spec),
+        TEST(test_podman_joined),
         TEST(test_docker_argv),
         TEST(test_skeleton),
         TEST(test_nothing_is_made_in_sources),

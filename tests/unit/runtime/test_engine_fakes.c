@@ -12,6 +12,7 @@
 
 #include "runtime/engine.h"
 #include "runtime/runtime_internal.h"
+#include "runtime/space.h"
 #include "unit/runtime/harness.h"
 
 static char fake[128], state_dir[128], daemon_url[160];
@@ -241,6 +242,99 @@ static void test_a_lost_container_is_removed(void **state)
     assert_null(strstr(calls, " rm --force"));
 }
 
+/* The maker of a step's sandbox whose engine is the script, in a process of its own: a
+ * stop signal is remembered for as long as that lives. */
+struct maker {
+    const char *script, *says;
+    bool network_host;
+    int signal;        /* arrives when the script begins */
+    size_t namespaces; /* 0: an error */
+};
+
+static int check_space(const struct maker *m, const struct space *space, int r,
+                       const struct error *err)
+{
+    if (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD)
+        return fprintf(stderr, "a process is left\n");
+    if (r < 0 && (m->namespaces || !strstr(err->text, m->says)))
+        return fprintf(stderr, "%s\n", err->text);
+    if (space->n != m->namespaces)
+        return fprintf(stderr, "%zu namespaces\n", space->n);
+    return 0;
+}
+
+static void make_space(const struct maker *m)
+{
+    struct runtime_tools tools = tools_of_fake();
+    struct space space = SPACE_INIT;
+    struct plan plan = PLAN_INIT;
+    struct error err = ERROR_INIT;
+    char path[160], own_state[128];
+    int r;
+
+    snprintf(own_state, sizeof(own_state), "%s/step-state", root);
+    mkdir(own_state, 0700);
+    tools.state_dir = own_state;
+    if (supervise_prepare(&err) < 0 || engine_trial_plan(&plan, "podman", &err) < 0)
+        _exit(2);
+    plan.joined = true;
+    plan.network = m->network_host ? PLAN_NETWORK_HOST : PLAN_NETWORK_NONE;
+    if (m->signal)
+        raise(m->signal);
+    r = space_make(runtime_find("podman"), &plan, &tools, &space, &err);
+    r = check_space(m, &space, r, &err);
+    snprintf(path, sizeof(path), "%s/engines/lock", own_state);
+    if (unlink(path) < 0)
+        _exit(3);
+    *strrchr(path, '/') = '\0';
+    /* nothing else was in it */
+    _exit(rmdir(path) < 0 ? 4 : r ? 1 : 0);
+}
+
+/* Init, as the container of a podman would have it. */
+#define HOLD "exec %s %s --channel \"$HOME/channel/socket\""
+
+static void test_the_sandbox_of_a_step(void **state)
+{
+    char own[256], bare[256], mounts[256], network[256];
+    const struct maker rows[] = {
+        {"echo 'no subuid ranges' >&2; exit 125",
+         "the sandbox could not be made: ", false, 0, 0},
+        {"echo 'no subuid ranges' >&2; exit 125",
+         "failed (exit code 125): no subuid ranges", false, 0, 0},
+        {"kill -9 $$", "failed (signal 9): it gave no reason", false, 0, 0},
+        {"exit 0", "failed (exit code 0)", false, 0, 0},
+        {"case \"$*\" in *' run '*) exec sleep 600;; esac",
+         "cancelled while the sandbox was made", false, SIGTERM, 0},
+        {own, "", false, 0, 4},
+        {bare, "shares the host's", false, 0, 0},
+        {mounts, "shares the host's shared memory", true, 0, 0},
+        {network, "shares the host's network", false, 0, 0},
+        {network, "", true, 0, 3},
+    };
+
+    snprintf(own, sizeof(own), HOLD, "unshare -U -m -n -i --map-current-user",
+             init_copy);
+    snprintf(bare, sizeof(bare), HOLD, "", init_copy);
+    snprintf(mounts, sizeof(mounts), HOLD, "unshare -U -m --map-current-user",
+             init_copy);
+    snprintf(network, sizeof(network), HOLD, "unshare -U -m -i --map-current-user",
+             init_copy);
+    for (size_t i = 0; i < array_size(rows); i++) {
+        pid_t pid;
+        int status;
+
+        make_fake(rows[i].script);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+            make_space(&rows[i]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (status != 0)
+            fail_msg("row %zu: status %x", i, (unsigned)status);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_docker_import),
         cmocka_unit_test(test_an_engine_that_makes_no_container),
         cmocka_unit_test(test_a_lost_container_is_removed),
+        cmocka_unit_test(test_the_sandbox_of_a_step),
     };
 
     return cmocka_run_group_tests(tests, make_root, remove_root);
