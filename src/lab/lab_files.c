@@ -111,28 +111,3 @@ int lab_verify_file(int dirfd, const char *path, const char *sha256,
         return error_hint(err, LAB_DAMAGED_HINT);
     return 0;
 }
-
-/* A layer is checked while it is extracted, against the diff_id of the image's config,
- * which is checked here; reading gigabytes at every launch would find nothing more. */
-static bool is_layer(const char *path)
-{
-    static const char dir_suffix[] = "/layer.tar", file_suffix[] = "-layer.tar";
-    size_t n = strlen(path);
-
-    if (strncmp(path, "images/", 7) == 0)
-        return n > strlen(dir_suffix) &&
-               strcmp(path + n - strlen(dir_suffix), dir_suffix) == 0;
-    return strncmp(path, "store/", 6) == 0 && n > strlen(file_suffix) &&
-           strcmp(path + n - strlen(file_suffix), file_suffix) == 0;
-}
-
-int lab_verify(int dirfd, const struct lab_manifest *m, const struct lab_options *opts,
-               struct lab_sources *sources, struct error *err)
-{
-    for (size_t i = 0; i < m->paths.count; i++)
-        if (!is_layer(m->paths.items[i]) &&
-            lab_verify_file(dirfd, m->paths.items[i], m->sha256.items[i], opts, sources,
-                            err) < 0)
-            return -1;
-    return 0;
-}

@@ -15,6 +15,9 @@ class Lab:
     def metadata(self):
         return os.path.join(self.path, "revision", "metadata-sim.json")
 
+    def manifest(self):
+        return os.path.join(self.path, "lab", "lab-metadata.json")
+
     def reseal(self):
         """The manifest fits the files again."""
         self.place.run([os.path.join(self.place.source, "tests", "repx_rules.py"), "reseal",

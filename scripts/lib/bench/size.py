@@ -43,12 +43,13 @@ class First(Contender):
 
 
 class Parse(Contender):
-    """What reading the metadata costs anybody who reads all of it."""
+    """What reading manifest and metadata costs anybody who reads all of it."""
     name = "parse"
     note = "jq reads the same JSON once"
 
     def __init__(self, bench, lab):
-        self.argv = [bench.place.tool("jq"), "-e", ".jobs | length", lab.metadata()]
+        self.argv = [bench.place.tool("jq"), "-e", "(.jobs // .files) | length", lab.metadata(),
+                     lab.manifest()]
 
     def commands(self):
         return [self.argv]

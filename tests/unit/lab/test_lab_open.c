@@ -230,6 +230,41 @@ static void test_layers_are_left_to_extraction(void **state)
     free(config);
 }
 
+/* More than a thread takes at once; file i holds the byte 'a' + i % 26. */
+static void put_many(const char *dir, size_t n, size_t wrong, size_t wrong_too)
+{
+    struct buf list = BUF_INIT;
+
+    for (size_t i = 0; i < n; i++) {
+        char *path = str_printf("host-tools/many/%zu", i), text[2] = {0};
+        bool bad = i == wrong || i == wrong_too;
+
+        text[0] = (char)('a' + i % 26);
+        put(dir, path, text);
+        buf_addf(&list, ",{\"path\":\"%s\",\"sha256\":\"%064x\"}", path,
+                 (unsigned)text[0] + bad);
+        free(path);
+    }
+    put_manifest(dir, buf_str(&list));
+    buf_release(&list);
+}
+
+static void test_the_first_of_many_damaged_files_is_told(void **state)
+{
+    struct error err = ERROR_INIT;
+    struct lab lab = LAB_INIT;
+
+    put_many(*state, 1000, 1000, 1000);
+    assert_int_equal(lab_open(&lab, *state, &checked, &err), 0);
+    lab_release(&lab);
+    put_many(*state, 1000, 999, 999);
+    assert_refused(*state, &checked, "host-tools/many/999 has SHA-256");
+    for (int i = 0; i < 20; i++) {
+        put_many(*state, 1000, 900, 300);
+        assert_refused(*state, &checked, "host-tools/many/300 has SHA-256");
+    }
+}
+
 static void test_strange_files(void **state)
 {
     char *extra = str_printf(",{\"path\":\"pipe\",\"sha256\":\"%064d\"}", 0);
@@ -363,6 +398,7 @@ int main(void)
         LAB_TEST(test_missing_parts),
         LAB_TEST(test_digests),
         LAB_TEST(test_layers_are_left_to_extraction),
+        LAB_TEST(test_the_first_of_many_damaged_files_is_told),
         LAB_TEST(test_strange_files),
         LAB_TEST(test_links_that_leave),
         LAB_TEST(test_bad_metadata),
