@@ -106,6 +106,47 @@ END
     [[ $out == *'repx-launch, 200 jobs '*' max RSS '* ]] || show memory
 }
 
+# Of the result in $T: a row's figure.
+row() {
+    CONTENDER=$1 result ".sections[0].rows[] | select(.contender == \$ENV.CONTENDER) | $2" "$T/result.json"
+}
+
+@test "cluster/stage: a broadcast image is read once; without it, by each node" {
+    bench --only cluster/stage --json "$T/result.json"
+    exits 0
+    result '.sections[0] | .name == "cluster/stage" and .reference == "shared, 2 nodes"' "$T/result.json"
+    if [[ $EUID -ne 0 || ! -e $BUILD/spank/repx.so ]]; then
+        [[ $(result '.sections[0].absent | length' "$T/result.json") -eq 2 && $out == *'absent: shared, 2 nodes ('* ]] || show
+        return
+    fi
+    row 'shared, 2 nodes' '.rounds == 1 and .median > 0 and .ratio == 1'
+    row 'bcast, 2 nodes' '.rounds == 1 and .median > 0 and .ratio > 0'
+    # by bytes, which do not depend on the machine
+    row 'shared, 2 nodes' '.values | (.read_shared_mb / .read_mb_per_node * 100 | round) == 200'
+    result '.sections[0].rows | map({(.contender): .values}) | add |
+        .["bcast, 2 nodes"].read_shared_mb / .["shared, 2 nodes"].read_shared_mb |
+        . > 0.4 and . < 0.6' "$T/result.json"
+    [[ $out == *'shared, 2 nodes '*' MB a node'*'bcast, 2 nodes '*', by srun; '* ||
+        $out == *'bcast, 2 nodes '*', by srun; '*'shared, 2 nodes '*' MB a node'* ]] || show table
+}
+
+@test "cluster/stage: a broadcast that sends nothing is not measured" {
+    [[ $EUID -eq 0 && -e $BUILD/spank/repx.so ]] || return 0 # the test above says that nobody takes part
+    mkdir -p "$T/idle"/{src,spank,tests}
+    cp "$BUILD/spank/repx.so" "$T/idle/spank"
+    cp "$BUILD"/src/repx-{step-join,sandbox-init,job} "$T/idle/src"
+    cp "$BUILD"/tests/bench-* "$T/idle/tests"
+    cp "$BUILD/CMakeCache.txt" "$T/idle"
+    printf '#!/bin/sh\n[ "$1" != broadcast ] || exit 0\nexec "%s" "$@"\n' "$LAUNCH" >"$T/idle/src/repx-launch"
+    chmod 0755 "$T/idle/src/repx-launch"
+    bench --only cluster/stage --build-dir "$T/idle" --json "$T/result.json"
+    exits 1
+    row 'shared, 2 nodes' '.failed == null'
+    # the nodes see no image
+    row 'bcast, 2 nodes' '.median == null and (.failed | test("image.*No such file"))'
+    says 'FAILED cluster/stage: bcast, 2 nodes: '
+}
+
 @test "a launcher that starts nothing is not measured" {
     mkdir -p "$T/broken/src" "$T/broken/tests"
     cp "$BUILD"/tests/bench-* "$T/broken/tests"

@@ -14,20 +14,33 @@ from .runner import Row, Section, settle
 NODES = {"full": (1, 8, 32), "small": (1, 2)}
 
 
+def memory_available():
+    with open("/proc/meminfo") as f:
+        return 1024 * next(int(line.split()[1]) for line in f if line.startswith("MemAvailable:"))
+
+
+def on_disk(image):
+    """Of the extracted image, in pages."""
+    return image.expected.size + 4096 * image.expected.files
+
+
 class Sandbox:
-    def __init__(self, bench, nodes):
+    def __init__(self, bench, nodes, each, plugstack=None):
+        """On each node's disk there will be so many bytes."""
         self.place, self.nodes = bench.place, nodes
         if os.geteuid() != 0:
             raise Absent("scripts/slurm-sandbox needs root")
         for tool, package in (("slurmctld", "slurmctld"), ("slurmd", "slurmd"),
                               ("srun", "slurm-client"), ("munged", "munge")):
             self.place.tool(tool, package)
+        if nodes * each > memory_available():  # the node-local disks are in memory
+            raise Absent("%d nodes need %.0f GB of memory" % (nodes, nodes * each / 1e9))
         self.script = os.path.join(self.place.source, "scripts", "slurm-sandbox")
         self.dir = self.place.short()
         self.place.at_end(self.down)
-        # the node-local disks are in memory: two copies of the image must fit
         self.place.run([self.script, "up", "--nodes", str(nodes), "--cpus", "2", "--dir", self.dir,
-                        "--local-size", "2g", "--watch", str(os.getpid())])
+                        "--local-size", "%dk" % (each // 512 + 65536), "--watch",
+                        str(os.getpid())] + (["--plugstack", plugstack] if plugstack else []))
 
     def down(self):
         if os.path.isdir(os.path.join(self.dir, "run")):
@@ -46,10 +59,14 @@ class Sandbox:
     def on_all(self, command, text):
         """One task a node with this standard input; their output."""
         # as root, for only root may ask what a process that has ended had read
-        return self.place.run([self.script, "exec", "--dir", self.dir, "--user", "root", "--",
-                               "srun", "-N",
-                               str(self.nodes), "--ntasks-per-node=1", "--input=all"] + command,
-                              input=text)
+        return self.place.run(self.as_user(self.srun("--input=all", *command), "root"), input=text)
+
+    def srun(self, *arguments):
+        return [self.place.tool("srun"), "-N", str(self.nodes), "--ntasks-per-node=1", *arguments]
+
+    def as_user(self, command, user=None):
+        return [self.script, "exec", "--dir", self.dir] + (["--user", user] if user else []) + \
+            ["--"] + command
 
 
 def cold_once(sandbox, image, program):
@@ -68,7 +85,7 @@ def cold_once(sandbox, image, program):
 
 
 def measure_nodes(bench, row, nodes, image):
-    sandbox = Sandbox(bench, nodes)
+    sandbox = Sandbox(bench, nodes, on_disk(image))
     try:
         shared = sandbox.shared(image.docker_dir("none"), "image")
         program = {name: sandbox.shared(bench.place.built(path), name) for name, path in

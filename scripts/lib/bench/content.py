@@ -71,10 +71,11 @@ def synthetic_debian(top, size):
         m.tree(os.path.join(top, name), share * part // 100, limit)
 
 
-def repx(top, size):
-    """Store paths of which the first are large, as a closure has them; all read-only."""
+def repx(top, size, part=1):
+    """Store paths of which the first are large, as a closure has them; all read-only. A
+    part of it has that much less of everything."""
     m = Maker("repx", size)
-    count, files = REPX_LAYERS[size], FILES[size]["repx"]
+    count, files = REPX_LAYERS[size] // part, FILES[size]["repx"] // part
     limit = 24 << 20 if size == "full" else 64 << 10
     store = os.path.join(top, "nix/store")
     os.makedirs(store)

@@ -5,6 +5,7 @@
   repx     80 layers of disjoint, read-only /nix/store paths
   big      3 layers of a few big files
   start    a root with one static program, for the warm starts
+  stage    that root and a quarter of repx: many nodes have it in memory at once
 
 An image is DIR/NAME/ with `list` (for fsfill), `about.json`, `tree/`, and for each
 compression the docker-archive as a directory, as a RepX lab has it; archives, OCI layouts,
@@ -126,16 +127,23 @@ class Builder:
     def big(self):
         return self.groups(content.big)
 
+    def stage(self):
+        return [self.root("stamp")] + self.groups(lambda top, size: content.repx(top, size, 4))
+
     def start(self):
-        """For the warm starts: the directories that every root has, and one program."""
+        return [self.root("nothing")]
+
+    def root(self, program):
+        """The directories that every root has, and one program of tests/bench."""
         for name in ["bin", "dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "usr",
                      "usr/bin", "var"]:
             os.mkdir(os.path.join(self.tree, name))
-        shutil.copy(self.place.built("tests/bench-nothing"), os.path.join(self.tree, "bin/nothing"))
+        shutil.copy(self.place.built("tests/bench-" + program),
+                    os.path.join(self.tree, "bin", program))
         for name, text in [("bench-marker", "inside\n"), ("passwd", "root:x:0:0::/root:/bin/sh\n"),
                            ("group", "root:x:0:\n"), ("hosts", ""), ("resolv.conf", "")]:
             write(os.path.join(self.tree, "etc", name), text.encode())
-        return [trees.walk(self.tree)]
+        return trees.walk(self.tree)
 
     def write_layers(self, layers):
         """One tar for each list of names, with the directories above them."""

@@ -99,7 +99,9 @@ class Place:
             options.setdefault("stdin", subprocess.DEVNULL)
         done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         if done.returncode != 0:
-            last = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+            said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+            # srun says that a task failed after the task has said why
+            last = [line for line in said if not line.startswith("srun: ")] or said
             raise BenchError("%s ended with %d: %s" % (" ".join(argv[:3]), done.returncode,
                                                        last[-1] if last else "no message"))
         return done.stdout.decode(errors="replace")
