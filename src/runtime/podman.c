@@ -17,11 +17,13 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "lab/json_write.h"
 #include "runtime/engine.h"
 #include "runtime/init_protocol.h"
 #include "runtime/podman.h"
 #include "runtime/runtime_internal.h"
+#include "sys/process.h"
 
 /* newuidmap and conmon are found there. */
 #define PODMAN_PATH                                                                    \
@@ -54,6 +56,8 @@ void podman_globals(const struct runtime_tools *tools, const char *dir, const ch
     strv_addl(argv, "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
               "--events-backend", "none", "--log-level", "error", "--runtime", NULL);
     strv_add(argv, tools->crun);
+    strv_add(argv, "--runtime-flag");
+    strv_addf(argv, "root=" ENGINE_SHORT "/%s/crun", id);
     strv_add(argv, "--hooks-dir");
     strv_addf(argv, "%s/hooks", dir);
 }
@@ -237,34 +241,37 @@ static int podman_describe(const struct plan *plan, const struct runtime_tools *
     return strv_check(out, err);
 }
 
-/* Rare, so that its time does not count: the container, then the process that keeps the
- * user namespace. */
+/* Rare, so that its time does not count. Podman may be at work still when its launch
+ * has been killed; and killed itself, at one moment or another, it leaves processes
+ * that wait for it for ever and are in none of its records. Then what is in its
+ * records, whose files may be another user's in its namespace. That it is not told of a
+ * container, or cannot read what it was writing, is no news: all of it is in the
+ * launch's directories. */
 static int podman_remove(const struct runtime_tools *tools, const char *dir,
                          const char *id, struct error *err)
 {
-    static const char *const commands[][5] = {
-        {"rm", "--all", "--force", "--time=0", NULL},
-        {"system", "migrate", NULL},
-    };
-    _cleanup_strv_ struct strv env = STRV_INIT;
-    int r = 0;
+    static const char *const programs[] = {"podman", "conmon", "crun", "catatonit",
+                                           NULL};
+    _cleanup_strv_ struct strv env = STRV_INIT, argv = STRV_INIT;
+    _cleanup_buf_ struct buf output = BUF_INIT;
+    int r;
 
+    process_kill_named(programs, id);
     if (!tools->podman || !tools->crun)
-        return error_fail(err, "podman is gone");
+        return 0;
     if (podman_env(dir, id, &env, err) < 0)
         return -1;
-    for (size_t i = 0; i < array_size(commands) && r >= 0; i++) {
-        _cleanup_strv_ struct strv argv = STRV_INIT;
-        _cleanup_buf_ struct buf output = BUF_INIT;
-
-        podman_globals(tools, dir, id, &argv);
-        for (size_t k = 0; commands[i][k]; k++)
-            strv_add(&argv, commands[i][k]);
-        if (strv_check(&argv, err) < 0)
-            return -1;
-        r = engine_run(strv_argv(&argv), strv_argv(&env), -1, &output, err);
-    }
-    return r ? -1 : 0;
+    podman_globals(tools, dir, id, &argv);
+    strv_addl(&argv, "rm", "--all", "--force", "--time=0", NULL);
+    if (strv_check(&argv, err) < 0)
+        return -1;
+    r = engine_run(strv_argv(&argv), strv_argv(&env), -1, &output, err);
+    if (r != 0)
+        log_debug("container %s: %s", id, err->text);
+    /* the one that keeps its user namespace, and anything a moment older than that */
+    process_kill_named(programs, id);
+    error_clear(err);
+    return 0;
 }
 
 const struct runtime_backend backend_podman = {

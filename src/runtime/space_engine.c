@@ -20,9 +20,6 @@
 #include "sys/process.h"
 #include "sys/spawn.h"
 
-/* To take a container down that has nothing in it; much more than it ever takes. */
-#define END_MS 60000
-
 /* A container in the making. */
 struct making {
     struct runtime_command cmd;
@@ -49,8 +46,8 @@ static int own_mounts(void *arg, struct error *err)
     return namespaces_own_mounts(err);
 }
 
-/* What everybody in the step is sent must not end the program before its container:
- * it is ended by us. */
+/* What everybody in the step is sent, as a warning before its end, must not end the
+ * program. SIGTERM is what podman's own children are ended with when it ends. */
 static int start(struct making *m, struct error *err)
 {
     const struct spawn_fd fds[] = {{m->output, STDOUT_FILENO},
@@ -59,6 +56,7 @@ static int start(struct making *m, struct error *err)
     sigset_t blocked;
 
     supervise_signal_set(&blocked);
+    sigdelset(&blocked, SIGTERM);
     spawn.program = m->cmd.program;
     spawn.argv = strv_argv(&m->cmd.argv);
     spawn.env = strv_argv(&m->cmd.env);
@@ -163,22 +161,16 @@ static int await_holder(struct making *m, pid_t *holder, struct error *err)
     return 0;
 }
 
-/* With the connection init ends, and with it the container, which the engine's program
- * removes. What that leaves on purpose (podman: a process that keeps a user namespace)
- * are orphans of ours. */
-static void let_go(struct making *m, bool failed)
+/* With the connection init ends, and with it the container. Podman would take it down
+ * now, but all that it knows of it is in the launch's own directories: nobody waits for
+ * that. What is left (podman, conmon, the process that keeps podman's user namespace)
+ * are children of ours, or orphans of theirs. */
+static void let_go(struct making *m)
 {
-    struct pollfd p = {.fd = m->pidfd, .events = POLLIN};
-    int status, r;
-
     cleanup_closep(&m->connected);
     m->connected = -1;
-    do {
-        r = failed ? 0 : poll(&p, 1, END_MS);
-    } while (r < 0 && errno == EINTR);
-    if (r > 0 && waitpid(m->pid, &status, 0) == m->pid && WIFEXITED(status))
-        m->cmd.engine->may_remain = false;
     process_kill_children();
+    m->cmd.engine->may_remain = false;
 }
 
 int space_of_engine(const struct runtime_backend *backend, const struct plan *plan,
@@ -204,7 +196,7 @@ int space_of_engine(const struct runtime_backend *backend, const struct plan *pl
     r = await_holder(&m, &holder, err);
     if (r == 0)
         r = space_capture(out, holder, m.init, err);
-    let_go(&m, r < 0);
+    let_go(&m);
     if (r < 0)
         space_release(out);
     return r;

@@ -50,4 +50,10 @@ void process_signal(int pidfd, int sig);
  * it) and reaps until none is left. */
 void process_kill_children(void);
 
+/* Kills the processes that this user may kill, whose program is called one of names
+ * (without directories; NULL ends them) and whose arguments or environment mention
+ * text, which must be such that nobody else's do. When it returns there is none, also
+ * of those that they have started meanwhile. */
+void process_kill_named(const char *const *names, const char *text);
+
 #endif

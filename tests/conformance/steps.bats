@@ -99,14 +99,38 @@ host_network() {
 # Once the sandbox is there no process of it is, and no file: the tasks come later.
 nothing_is_left() {
     local check="! '$RULES' processes '$LOCAL' | grep -v step_host &&
-        [ -z \"\$(ls '$LOCAL/repx/engines' 2>/dev/null | grep -v '^lock$')\" ] &&
-        [ -z \"\$(find /tmp -maxdepth 2 -name launch -lname '$LOCAL/*' 2>/dev/null)\" ]"
+        ! find '$LOCAL/repx/engines' -mindepth 1 2>/dev/null | grep -v '/lock\$' &&
+        ! find /tmp -maxdepth 2 -name launch -lname '$LOCAL/*' 2>/dev/null | grep ."
     step --run "$check" --join 'cat /data/keep /etc/passwd >/dev/null && echo 1 >/tmp/x && ls /bin/sh'
     [[ $out == /bin/sh ]] || show 'the sandbox is damaged'
 }
 
 @test "no process and no file is left of the making, and the sandbox is whole" {
     each nothing_is_left
+}
+
+# begun: the launcher is there and has begun with the sandbox.
+begun() {
+    launcher=$(pgrep -f "^$LAUNCH step") && [[ $runtime != podman || -n $(ls -d "$LOCAL"/repx/engines/repx-*) ]]
+} 2>/dev/null
+
+# Killed at one moment or another, which the machine chooses; the next step is made, and
+# removes what that one has left.
+killed() {
+    local host launcher pause
+    for pause in 0 0.05 0.1 0.15 0.2; do
+        "${AS[@]}" "$SOURCE/tests/step_host.py" "$LAUNCH" "--image=$image" </dev/null >"$T/killed" 2>&1 &
+        host=$!
+        until begun || ! kill -0 "$host" 2>/dev/null; do :; done
+        sleep "$pause"
+        kill -KILL "$launcher" 2>/dev/null || true
+        wait "$host" || show "$(<"$T/killed")"
+    done
+    nothing_is_left
+}
+
+@test "a launcher that is killed: the next one makes the sandbox and cleans up" {
+    each killed
 }
 
 in_use() {

@@ -140,6 +140,51 @@ static void nothing_to_kill(void **state)
     assert_true(fdio_monotonic_ns() - start < 1000000000);
 }
 
+/* A process that is called so, with such an argument; it is there once this returns. */
+static pid_t start_named(const char *name, const char *argument)
+{
+    int ready[2];
+    pid_t pid;
+    char c;
+
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    pid = fork();
+    if (pid == 0) {
+        execl("/bin/sleep", name, "600", argument, NULL);
+        _exit(1);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &c, 1), 0);
+    close(ready[0]);
+    return pid;
+}
+
+static bool lives(pid_t pid)
+{
+    return waitpid(pid, NULL, WNOHANG) == 0;
+}
+
+/* Only what has both the name and the text. */
+static void kills_by_name_and_text(void **state)
+{
+    static const char *const names[] = {"conmon", "crun", NULL};
+    const char *text = "600"; /* sleep(1) takes numbers alone */
+    char mine[32];
+    pid_t one, two, other_name, other_text;
+
+    snprintf(mine, sizeof(mine), "0.%d77", (int)getpid());
+    one = start_named("/usr/bin/conmon", mine);
+    two = start_named("crun", mine);
+    other_name = start_named("/usr/conmon/tail", mine);
+    other_text = start_named("conmon", text);
+    process_kill_named(names, mine);
+    assert_false(lives(one));
+    assert_false(lives(two));
+    assert_true(lives(other_name));
+    assert_true(lives(other_text));
+    process_kill_children();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +192,7 @@ int main(void)
         cmocka_unit_test(names_cannot_lie),
         cmocka_unit_test(nothing_to_kill),
         cmocka_unit_test(kills_all_and_reaps),
+        cmocka_unit_test(kills_by_name_and_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
