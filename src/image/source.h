@@ -54,6 +54,8 @@ struct source {
     size_t n_members, cap_members;
     size_t captured; /* bytes of small JSON files kept in memory */
     bool rootfs;     /* it is a file system tree, the index was not completed */
+    bool indexed;    /* all members are known */
+    bool plain;      /* the archive itself is not compressed */
 };
 
 #define SOURCE_INIT                                                                    \
@@ -70,7 +72,7 @@ struct source {
 void source_dir_init(struct source *s, int dirfd);
 
 /* A tar archive, perhaps compressed. Only open works until source_archive_index was
- * called, which reads the whole archive once. */
+ * called, which looks at each member, and of a compressed archive reads all. */
 void source_archive_init(struct source *s, int fd);
 int source_archive_index(struct source *s, struct error *err);
 

@@ -1,14 +1,14 @@
-/* An image inside a tar archive. Members are found by walking the headers; in a plain
- * tar the walk seeks over the data, so that opening one of many layers is cheap. */
-#include <archive.h>
+/* An image inside a tar archive. Members are found by walking the headers once; in a
+ * plain tar the walk seeks over the data, and a member is read from where its headers
+ * begin. */
 #include <archive_entry.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "image/archive_walker.h"
 #include "image/source.h"
 #include "image/tarstream.h"
 
@@ -22,99 +22,9 @@ struct source_member {
     char *link; /* of a link inside the archive: the other member's name; else NULL */
     uint64_t size;
     bool compressed;
-    char *text; /* of a small JSON file, else NULL */
+    char *text;        /* of a small JSON file, else NULL */
+    uint64_t position; /* of its headers */
 };
-
-/* libarchive over pread, so that the descriptor's offset is nobody's concern. */
-struct walker {
-    struct archive *a;
-    int fd;
-    off_t offset, size;
-    char data[TARSTREAM_BLOCK];
-};
-
-static la_ssize_t walker_read(struct archive *a, void *arg, const void **data)
-{
-    struct walker *w = arg;
-    ssize_t n;
-
-    do {
-        n = pread(w->fd, w->data, sizeof(w->data), w->offset);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0) {
-        archive_set_error(a, errno, "cannot read: %s", strerror(errno));
-        return ARCHIVE_FATAL;
-    }
-    w->offset += n;
-    *data = w->data;
-    return n;
-}
-
-static la_int64_t walker_skip(struct archive *a, void *arg, la_int64_t request)
-{
-    struct walker *w = arg;
-
-    /* Not past the end: the read that follows must see that the file is too short. */
-    if (request > w->size - w->offset)
-        request = w->offset < w->size ? w->size - w->offset : 0;
-    w->offset += request;
-    return request;
-}
-
-static void walker_free(struct walker **w)
-{
-    if (!*w)
-        return;
-    tarstream_free(&(*w)->a);
-    free(*w);
-    *w = NULL;
-}
-
-static struct walker *walker_new(int fd, struct error *err)
-{
-    _cleanup_(walker_free) struct walker *w = calloc(1, sizeof(*w));
-    struct stat st;
-
-    if (!w) {
-        error_oom(err);
-        return NULL;
-    }
-    if (fstat(fd, &st) < 0) {
-        error_sys(err, errno, "cannot stat the archive");
-        return NULL;
-    }
-    w->fd = fd;
-    w->size = st.st_size;
-    w->a = tarstream_new_tar(true, err);
-    if (!w->a)
-        return NULL;
-    archive_read_set_read_callback(w->a, walker_read);
-    archive_read_set_skip_callback(w->a, walker_skip);
-    archive_read_set_callback_data(w->a, w);
-    if (archive_read_open1(w->a) != ARCHIVE_OK) {
-        error_fail(err, "not a tar archive: %s", archive_error_string(w->a));
-        return NULL;
-    }
-    return steal_ptr(w);
-}
-
-/* 0: an entry whose plain name is in name; 1: the end; -1: error. */
-static int walker_next(struct walker *w, struct archive_entry **entry, char *name,
-                       struct error *err)
-{
-    const char *raw;
-    int rc;
-
-    rc = tarstream_next(w->a, entry, err);
-    if (rc != 0)
-        return rc;
-    raw = archive_entry_pathname(*entry);
-    if (!raw)
-        return error_fail(err, "a member of the archive has no readable name");
-    if (tarstream_plain_name(raw, name, err) < 0)
-        return error_context(err, "member \"%.200s\" of the archive", raw);
-    return 0;
-}
 
 /* Directories that a file system tree has at its top and no image archive. With one of
  * them the search for manifest.json, which may come last, can end. */
@@ -200,13 +110,12 @@ static int capture(struct source *s, struct source_member *m, struct walker *w,
                    struct error *err)
 {
     char magic[TARSTREAM_MAGIC_LEN] = {0};
-    la_ssize_t n = archive_read_data(w->a, magic, sizeof(magic));
+    ssize_t n = walker_data(w, magic, sizeof(magic), err);
     _cleanup_free_ char *text = NULL;
     size_t have;
 
     if (n < 0)
-        return error_fail(err, "cannot read \"%s\" in the archive: %s", m->name,
-                          archive_error_string(w->a));
+        return error_context(err, "\"%s\" in the archive", m->name);
     m->compressed = tarstream_is_compressed(magic, (size_t)n);
     if (strchr(m->name, '/') && strncmp(m->name, "blobs/", 6) != 0)
         return 0;
@@ -219,8 +128,10 @@ static int capture(struct source *s, struct source_member *m, struct walker *w,
     have = (size_t)n;
     memcpy(text, magic, have);
     while (have < m->size) {
-        n = archive_read_data(w->a, text + have, m->size - have);
-        if (n <= 0)
+        n = walker_data(w, text + have, m->size - have, err);
+        if (n < 0)
+            return error_context(err, "\"%s\" in the archive", m->name);
+        if (n == 0)
             return error_fail(err, "\"%s\" in the archive is cut short", m->name);
         have += (size_t)n;
     }
@@ -231,7 +142,7 @@ static int capture(struct source *s, struct source_member *m, struct walker *w,
 }
 
 static int index_entry(struct source *s, struct walker *w, struct archive_entry *entry,
-                       const char *name, struct error *err)
+                       const char *name, bool content, struct error *err)
 {
     const char *hard = archive_entry_hardlink(entry);
     const char *sym = archive_entry_symlink(entry);
@@ -246,13 +157,15 @@ static int index_entry(struct source *s, struct walker *w, struct archive_entry 
         m->link = link_target(name, hard ? hard : sym, !hard, err);
         return m->link ? 0 : -1;
     }
+    m->position = walker_position(w);
     m->size = (uint64_t)archive_entry_size(entry);
-    return m->size == 0 ? 0 : capture(s, m, w, err);
+    return m->size == 0 || !content ? 0 : capture(s, m, w, err);
 }
 
-int source_archive_index(struct source *s, struct error *err)
+/* content: also look into the members. */
+static int walk(struct source *s, bool content, struct error *err)
 {
-    _cleanup_(walker_free) struct walker *w = walker_new(s->fd, err);
+    _cleanup_(walker_free) struct walker *w = walker_new(s->fd, 0, err);
     struct archive_entry *entry;
     char name[PATH_MAX];
     int rc;
@@ -264,18 +177,25 @@ int source_archive_index(struct source *s, struct error *err)
             s->rootfs = true;
             return 0;
         }
-        if (name[0] && index_entry(s, w, entry, name, err) < 0)
+        if (name[0] && index_entry(s, w, entry, name, content, err) < 0)
             return -1;
     }
+    s->indexed = rc == 1;
+    s->plain = walker_is_plain(w);
     return rc < 0 ? -1 : 0;
 }
 
-/* The last member of a name counts, as in tar. */
-static struct source_member *find_member(struct source *s, const char *name)
+int source_archive_index(struct source *s, struct error *err)
 {
-    int hops;
+    return walk(s, true, err);
+}
 
-    for (hops = 0; hops < LINK_HOPS_MAX; hops++) {
+/* The last member of a name counts, as in tar. NULL: there is none, or *hops, counted
+ * down, came to 0. */
+static struct source_member *find_through_links(struct source *s, const char *name,
+                                                int *hops)
+{
+    for (*hops = LINK_HOPS_MAX; *hops > 0; --*hops) {
         struct source_member *found = NULL;
         size_t i;
 
@@ -289,6 +209,13 @@ static struct source_member *find_member(struct source *s, const char *name)
     return NULL;
 }
 
+static struct source_member *find_member(struct source *s, const char *name)
+{
+    int hops;
+
+    return find_through_links(s, name, &hops);
+}
+
 struct member_blob {
     struct blob blob;
     struct walker *w;
@@ -296,13 +223,7 @@ struct member_blob {
 
 static ssize_t member_read(struct blob *b, void *data, size_t cap, struct error *err)
 {
-    struct member_blob *m = (struct member_blob *)b;
-    la_ssize_t n = archive_read_data(m->w->a, data, cap);
-
-    if (n < 0)
-        return error_fail(err, "the archive is damaged or cut short: %s",
-                          archive_error_string(m->w->a));
-    return n;
+    return walker_data(((struct member_blob *)b)->w, data, cap, err);
 }
 
 static void member_free(struct blob *b)
@@ -313,66 +234,54 @@ static void member_free(struct blob *b)
     free(m);
 }
 
-/* 0 and a walker that stands at the member's data; 1 with *link when the member is a
- * link; 2: no such member. */
-static int seek_member(struct walker *w, const char *want, char **link,
-                       struct error *err)
+/* A walker that stands at the member's data. NULL with err. */
+static struct walker *walk_to(struct source *s, const struct source_member *m,
+                              struct error *err)
 {
+    _cleanup_(walker_free) struct walker *w =
+        walker_new(s->fd, s->plain ? m->position : 0, err);
     struct archive_entry *entry;
     char name[PATH_MAX];
-    int rc;
+    int rc = 0;
 
-    while ((rc = walker_next(w, &entry, name, err)) == 0) {
-        const char *hard = archive_entry_hardlink(entry);
-        const char *sym = archive_entry_symlink(entry);
-
-        if (strcmp(name, want) != 0)
-            continue;
-        if (hard || sym) {
-            *link = link_target(name, hard ? hard : sym, !hard, err);
-            return *link ? 1 : -1;
-        }
-        if (archive_entry_filetype(entry) == AE_IFREG)
-            return 0;
+    while (w && (rc = walker_next(w, &entry, name, err)) == 0 &&
+           walker_position(w) < m->position)
+        ;
+    if (!w || rc < 0)
+        return NULL;
+    if (rc == 1 || walker_position(w) != m->position || strcmp(name, m->name) != 0) {
+        error_fail(err, "the archive was changed while it was read");
+        return NULL;
     }
-    return rc < 0 ? -1 : 2;
+    return steal_ptr(w);
 }
 
 static int archive_open(struct source *s, const char *name, struct blob **out,
                         struct error *err)
 {
-    _cleanup_free_ char *want = strdup(name);
+    const struct source_member *found;
+    struct member_blob *m;
     int hops;
 
-    for (hops = 0; want && hops < LINK_HOPS_MAX; hops++) {
-        _cleanup_(walker_free) struct walker *w = walker_new(s->fd, err);
-        char *link = NULL;
-        struct member_blob *m;
-        int rc;
-
-        if (!w)
-            return -1;
-        rc = seek_member(w, want, &link, err);
-        if (rc < 0)
-            return -1;
-        if (rc == 2)
-            return 1;
-        if (rc == 1) {
-            free(want);
-            want = link;
-            continue;
-        }
-        m = malloc(sizeof(*m));
-        if (!m)
-            return error_oom(err);
-        m->blob.read = member_read;
-        m->blob.free = member_free;
-        m->w = steal_ptr(w);
-        *out = &m->blob;
-        return 0;
+    if (!s->indexed && walk(s, false, err) < 0)
+        return -1;
+    found = find_through_links(s, name, &hops);
+    if (!found && hops == 0)
+        return error_fail(err, "too many links to \"%s\" in the archive", name);
+    if (!found)
+        return 1;
+    m = malloc(sizeof(*m));
+    if (!m)
+        return error_oom(err);
+    m->blob.read = member_read;
+    m->blob.free = member_free;
+    m->w = walk_to(s, found, err);
+    if (!m->w) {
+        free(m);
+        return -1;
     }
-    return want ? error_fail(err, "too many links to \"%s\" in the archive", name)
-                : error_oom(err);
+    *out = &m->blob;
+    return 0;
 }
 
 static int archive_read_whole(struct source *s, const char *name, struct buf *out,

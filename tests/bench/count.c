@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,12 +69,15 @@ static pid_t start(const char *program, char **argv, int go[2])
 }
 
 /* Opened before the program can end: the files of one that has ended are root's. */
-static int open_io(const char *format, pid_t pid)
+static int open_io(pid_t pid, bool thread)
 {
     char path[64];
     int fd;
 
-    snprintf(path, sizeof(path), format, (int)pid, (int)pid);
+    if (thread)
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/io", (int)pid, (int)pid);
+    else
+        snprintf(path, sizeof(path), "/proc/%d/io", (int)pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         fail(path);
@@ -121,8 +125,8 @@ int main(int argc, char **argv)
 
     beside("repx-launch", program, sizeof(program));
     pid = start(program, argv, go);
-    all = open_io("/proc/%d/io", pid);
-    own = open_io("/proc/%d/task/%d/io", pid);
+    all = open_io(pid, false);
+    own = open_io(pid, true);
     close(go[1]);
     if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0)
         fail("wait");
