@@ -87,14 +87,18 @@ static int check_mark(int argc, char *const *argv, char *const *env, struct erro
 }
 
 static int fill_request(spank_t sp, struct handoff_request *r, char *const *argv,
-                        struct error *err)
+                        char *const *env, struct error *err)
 {
+    const char *gpus = value_of(env, "SLURM_STEP_GPUS");
+
     r->launcher = strdup(plugin.site.launcher);
     r->config = plugin.site.config ? strdup(plugin.site.config) : NULL;
     r->node = node_name();
     if (step.is_script && argv[0] && argv[0][0] == '/')
         r->batch_script = strdup(argv[0]);
-    if (!r->launcher || !r->node || (plugin.site.config && !r->config))
+    r->gpus = gpus ? strdup(gpus) : NULL;
+    if (!r->launcher || !r->node || (plugin.site.config && !r->config) ||
+        (gpus && !r->gpus))
         return error_oom(err);
     request_to_argv(&plugin.request, ~0u, &r->options);
     r->job_id = plugin_number(sp, S_JOB_ID, HANDOFF_NO_STEP);
@@ -106,7 +110,8 @@ static int fill_request(spank_t sp, struct handoff_request *r, char *const *argv
     return strv_check(&r->options, err);
 }
 
-static int open_courier(spank_t sp, char *const *argv, struct error *err)
+static int open_courier(spank_t sp, char *const *argv, char *const *env,
+                        struct error *err)
 {
     struct handoff_request r = HANDOFF_REQUEST_INIT;
     uid_t uid;
@@ -117,7 +122,7 @@ static int open_courier(spank_t sp, char *const *argv, struct error *err)
         spank_get_item(sp, S_JOB_GID, &gid) != ESPANK_SUCCESS)
         return error_fail(err, "Slurm does not tell whose step this is");
     step.local_tasks = plugin_number(sp, S_JOB_LOCAL_TASK_COUNT, 1);
-    rc = fill_request(sp, &r, argv, err);
+    rc = fill_request(sp, &r, argv, env, err);
     if (rc == 0)
         rc = courier_open(&step.courier, &r, plugin.site.join, uid, gid, err);
     handoff_request_release(&r);
@@ -169,7 +174,7 @@ static int prepare(spank_t sp, uint32_t number, char *const *env, struct error *
         return -1;
     if (site_check(&plugin.site, err) < 0)
         return -1;
-    return open_courier(sp, argv, err);
+    return open_courier(sp, argv, env, err);
 }
 
 void remote_prepare(spank_t sp)

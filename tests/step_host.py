@@ -20,7 +20,7 @@ import subprocess
 import sys
 
 TAGS = {1: "launcher", 2: "config", 3: "node", 4: "batch_script", 5: "option", 6: "job_id",
-        7: "step_id", 8: "node_id", 9: "n_nodes", 10: "n_tasks", 11: "local_tasks",
+        7: "step_id", 8: "node_id", 9: "n_nodes", 10: "n_tasks", 11: "local_tasks", 12: "gpus",
         100: "isolated", 101: "namespace", 102: "env", 103: "pass", 104: "env_set",
         105: "cwd", 106: "cwd_fallback", 107: "cwd_tell", 108: "error", 109: "exit_code"}
 NUMBERS = {"job_id", "step_id", "node_id", "n_nodes", "n_tasks", "local_tasks", "isolated",
@@ -39,7 +39,7 @@ def record(name, value):
 
 def encode(args):
     request = record("launcher", args.launcher) + record("node", args.node)
-    for name in ("config", "batch_script"):
+    for name in ("config", "batch_script", "gpus"):
         if getattr(args, name):
             request += record(name, getattr(args, name))
     for option in args.options:
@@ -117,6 +117,7 @@ def main():
     parser.add_argument("--node", default="n1")
     parser.add_argument("--config", help="the site file that the plugin names")
     parser.add_argument("--batch-script")
+    parser.add_argument("--step-gpus", dest="gpus", help="what the step has of them on this node")
     parser.add_argument("--join", action="append", default=[])
     parser.add_argument("--run", help="a command of the host, before the others")
     parser.add_argument("--stale", action="store_true", help="a dead maker's message")

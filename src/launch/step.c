@@ -45,6 +45,7 @@ static void step_release(struct step *st)
     request_release(&st->request);
     handoff_release(&st->handoff);
     free(st->path_prefix);
+    strv_release(&st->own_env);
 }
 
 static int read_state(struct step *st, struct error *err)
@@ -56,6 +57,17 @@ static int read_state(struct step *st, struct error *err)
     if (pathfd_read_all(st->fds->state, HANDOFF_MAX, &file, err) < 0)
         return -1;
     return handoff_decode(file.data, file.len, &st->handoff, err);
+}
+
+/* Slurm tells each task of its own GPUs; the sandbox has those of all. */
+static int take_gpus(struct step *st, struct error *err)
+{
+    if (!st->handoff.request.gpus)
+        return 0;
+    strv_extend(&st->own_env, st->env);
+    strv_env_set(&st->own_env, "SLURM_STEP_GPUS", st->handoff.request.gpus);
+    st->env = strv_argv(&st->own_env);
+    return strv_check(&st->own_env, err);
 }
 
 static int read_request(struct step *st, struct error *err)
@@ -173,7 +185,8 @@ static int make_sandbox(struct step *st, const char *path_prefix, struct error *
 
 static int make(struct step *st, struct error *err)
 {
-    if (supervise_prepare(err) < 0 || read_request(st, err) < 0)
+    if (supervise_prepare(err) < 0 || take_gpus(st, err) < 0 ||
+        read_request(st, err) < 0)
         return -1;
     say_once(st);
     if (open_session(st, err) < 0 || choose_runtimes(st, err) < 0 ||

@@ -19,7 +19,8 @@ struct error;
 
 struct step {
     const struct step_fds *fds;
-    char *const *env;
+    char *const *env; /* the first task's, but with the GPUs of all: of own_env */
+    struct strv own_env;
     struct handoff handoff;
     struct request request;
     struct meter_watch watch;

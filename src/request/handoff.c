@@ -14,6 +14,7 @@ void handoff_request_release(struct handoff_request *r)
     free(r->config);
     free(r->node);
     free(r->batch_script);
+    free(r->gpus);
     strv_release(&r->options);
     *r = (struct handoff_request)HANDOFF_REQUEST_INIT;
 }
@@ -100,6 +101,7 @@ int handoff_encode_request(const struct handoff_request *r, struct buf *out,
     put_string(&b, TAG_CONFIG, r->config);
     put_string(&b, TAG_NODE, r->node);
     put_string(&b, TAG_BATCH_SCRIPT, r->batch_script);
+    put_string(&b, TAG_GPUS, r->gpus);
     put_list(&b, TAG_OPTION, &r->options);
     put_number(&b, TAG_JOB_ID, r->job_id);
     put_number(&b, TAG_STEP_ID, r->step_id);

@@ -65,10 +65,12 @@ enum handoff_phase {
 
 /* By the plugin. All of it is owned by the struct. */
 struct handoff_request {
-    char *launcher;      /* repx-launch, absolute, trusted */
-    char *config;        /* config= of plugstack.conf; NULL: the built-in site file */
-    char *node;          /* Slurm's name of this node, for messages */
-    char *batch_script;  /* the spool script that has to be visible; NULL: none */
+    char *launcher;     /* repx-launch, absolute, trusted */
+    char *config;       /* config= of plugstack.conf; NULL: the built-in site file */
+    char *node;         /* Slurm's name of this node, for messages */
+    char *batch_script; /* the spool script that has to be visible; NULL: none */
+    char *gpus; /* SLURM_STEP_GPUS of the node's part of the step, before Slurm makes it
+                 * each task's own (--gpus-per-task); NULL: not set */
     struct strv options; /* "--image=X", as request_to_argv writes them */
     uint32_t job_id, step_id, node_id, n_nodes, n_tasks, local_tasks;
 };

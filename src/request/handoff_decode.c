@@ -76,6 +76,8 @@ static int request_record(struct handoff *h, uint32_t tag, const char *p, uint32
         return set_string(&r->node, p, len, err);
     case TAG_BATCH_SCRIPT:
         return set_string(&r->batch_script, p, len, err);
+    case TAG_GPUS:
+        return set_string(&r->gpus, p, len, err);
     case TAG_OPTION:
         return add_string(&r->options, p, len, err);
     case TAG_JOB_ID:

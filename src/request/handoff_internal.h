@@ -34,6 +34,7 @@ enum tag {
     TAG_N_NODES,
     TAG_N_TASKS,
     TAG_LOCAL_TASKS,
+    TAG_GPUS,
     TAG_ISOLATED = 100,
     TAG_NAMESPACE,
     TAG_ENV,

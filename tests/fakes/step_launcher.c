@@ -138,6 +138,8 @@ static bool log_start(const struct handoff *h)
             h->request.step_id, h->request.n_nodes, h->request.n_tasks,
             h->request.local_tasks, h->request.config ? h->request.config : "",
             h->request.batch_script ? h->request.batch_script : "");
+    if (h->request.gpus)
+        fprintf(f, "gpus %s\n", h->request.gpus);
     for (size_t i = 0; i < h->request.options.count; i++)
         fprintf(f, "option %s\n", h->request.options.items[i]);
     CHECK(fclose(f) == 0);

@@ -18,6 +18,7 @@ static struct handoff_request example_request(void)
     r.config = strdup("/etc/repx/other.ini");
     r.node = strdup("n1");
     r.batch_script = strdup("/var/spool/job7/slurm_script");
+    r.gpus = strdup("1,2");
     strv_addl(&r.options, "--image=/data/a b.tar", "--env=A=x\ny", "--env=", NULL);
     r.job_id = 7;
     r.step_id = 3;
@@ -81,6 +82,7 @@ static void test_round_trip(void **state)
     assert_string_equal(h.request.config, "/etc/repx/other.ini");
     assert_string_equal(h.request.node, "n1");
     assert_string_equal(h.request.batch_script, "/var/spool/job7/slurm_script");
+    assert_string_equal(h.request.gpus, "1,2");
     assert_int_equal(h.request.options.count, 3);
     assert_string_equal(h.request.options.items[1], "--env=A=x\ny");
     assert_int_equal(h.request.job_id, 7);
