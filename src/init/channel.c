@@ -129,6 +129,8 @@ static bool check_mount(const char *item)
         return false;
     if (strncmp(p, " ro", 3) == 0 && !(vfs.f_flag & ST_RDONLY))
         return false;
+    if (dev == 0 && ino == 0)
+        return S_ISREG(st.st_mode);
     return st.st_dev == (dev_t)dev && st.st_ino == (ino_t)ino;
 }
 

@@ -235,6 +235,7 @@ const struct runtime_backend backend_docker = {
     .name = "docker",
     .isolated = true,
     .engine = true,
+    .daemon = true,
     .etc = true,
     .probe = docker_probe,
     .alive = docker_reachable,

@@ -282,7 +282,10 @@ static int add_data(struct build *b, const struct plan_mount *m, struct error *e
     return 0;
 }
 
-/* What init must find there. The descriptor is opened with the user's rights. */
+/* What init must find there. The descriptor is opened with the user's rights. Where the
+ * engine has these and no others, another file is one that the user has put there
+ * meanwhile: the launcher of the same step on another node writes a job's files, too.
+ */
 static int add_check(struct build *b, const struct plan_mount *m, struct error *err)
 {
     _cleanup_close_ int fd = pathfd_open_user(m->source, O_PATH, err);
@@ -292,6 +295,8 @@ static int add_check(struct build *b, const struct plan_mount *m, struct error *
         return -1;
     if (fstat(fd, &st) < 0)
         return error_sys(err, errno, "cannot look at %s", m->source);
+    if (S_ISREG(st.st_mode) && !b->e->backend->daemon)
+        st.st_dev = st.st_ino = 0;
     strv_addf(&b->e->checks, "%llu %llu %s %s", (unsigned long long)st.st_dev,
               (unsigned long long)st.st_ino,
               m->kind == PLAN_MOUNT_BIND_RO ? "ro" : "rw", m->dest);

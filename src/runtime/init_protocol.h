@@ -66,9 +66,10 @@ static inline bool init_signal_is_private(int sig)
  * items), its environment, the checks, then those of 0, 1 and 2 whose bit is set in
  * stdio; the others are left as the engine has made them (its terminal).
  *
- * A check is an item "DEV INO ro|rw PATH": what must be at PATH. The daemon of docker
- * looks up the paths of mounts for itself, as root, later, perhaps in another mount
- * namespace; a job must not start with something else than the launcher has seen. */
+ * A check is an item "DEV INO ro|rw PATH": what must be at PATH; 0 0: any regular file.
+ * The daemon of docker looks up the paths of mounts for itself, as root, later, perhaps
+ * in another mount namespace; a job must not start with something else than the
+ * launcher has seen. */
 struct init_hello {
     uint32_t magic;
     uint32_t stdio; /* bit N: descriptor N is sent */

@@ -71,6 +71,7 @@ struct runtime_backend {
     const char *name;
     bool isolated;
     bool engine; /* its root is an own directory with the image bound entry by entry */
+    bool daemon; /* somebody else, with other rights, looks up what it mounts */
     bool etc;    /* it puts its own hosts, hostname and resolv.conf into /etc where the
                   * plan has none */
     /* Is it usable on this node? A real trial. 0 yes; 1 no, with the reason in why (a

@@ -118,7 +118,7 @@ begun() {
 # removes what that one has left.
 killed() {
     local host launcher pause
-    for pause in 0 0.05 0.1 0.15 0.2; do
+    for pause in 0 0.08 0.16; do
         "${AS[@]}" "$SOURCE/tests/step_host.py" "$LAUNCH" "--image=$image" </dev/null >"$T/killed" 2>&1 &
         host=$!
         until begun || ! kill -0 "$host" 2>/dev/null; do :; done

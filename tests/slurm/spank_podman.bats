@@ -143,6 +143,23 @@ all_met() {
     prints "$four"
 }
 
+@test "a terminal, the batch script, the host's file system, a wrong mount" {
+    local id
+    run as_user script -qec "srun -J $JOB --repx-image=$IMAGE --repx-podman --pty sh -c 'tty; test -t 0 && echo yes'" /dev/null
+    [[ $output == */dev/pts/*yes* ]] || { echo "$output"; return 1; }
+    printf '#!/bin/sh\necho $(cat /data/keep) in $0\nls -d /.repx\n' >"$SHARED/script.sh"
+    id=$(as_user sbatch --parsable -J "$JOB" --repx-image="$IMAGE" --repx-podman --repx-batch-script \
+        -o "$SHARED/script.out" "$SHARED/script.sh")
+    finish "$id"
+    [[ $(<"$SHARED/script.out") == "keep in /"*slurm_script$'\n/.repx' ]] || { cat "$SHARED/script.out"; return 1; }
+    step -n1 --repx-mount-host-paths sh -c 'touch /usr/x 2>&1 | sed "s/.*: //"; cat "$0"; [ $$ != 1 ] && echo end' "$SHARED/script.sh"
+    ends 0
+    prints $'Read-only file system\n#!/bin/sh\necho $(cat /data/keep) in $0\nls -d /.repx\nend'
+    step -n1 --repx-mount-path=/etc:/data,/usr:/data/lacking true
+    ends 125
+    says "repx: n" "cannot mount /usr at /data/lacking in podman"
+}
+
 @test "a step in the sandbox of a lab's job" {
     local job
     make_lab job --sweep 1 --stages 1

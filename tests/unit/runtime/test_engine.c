@@ -405,6 +405,23 @@ static void test_checks_name_every_bind(void **state)
                       (unsigned long long)st.st_ino);
     assert_true(strv_contains(&f->engine->checks, want));
     assert_int_equal(f->engine->checks.count, 7);
+    assert_false(strv_contains(&f->engine->checks, "0 0 ro /data/base/one"));
+}
+
+/* Podman looks files up as the user: one that the user replaces meanwhile is right. */
+static void test_checks_of_podman(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *in = path_of(f, "in"), *want = NULL;
+    struct stat st;
+
+    usual_plan(f);
+    build(f, &backend_podman, false);
+    assert_int_equal(stat(in, &st), 0);
+    want = str_printf("%llu %llu ro /data/base/in", (unsigned long long)st.st_dev,
+                      (unsigned long long)st.st_ino);
+    assert_true(strv_contains(&f->engine->checks, want));
+    assert_true(strv_contains(&f->engine->checks, "0 0 ro /data/base/one"));
 }
 
 /* A directory whose launch is gone is removed by the next; one that lives is not. */
@@ -472,6 +489,7 @@ int main(void)
         TEST(test_link_in_writable_mount),
         TEST(test_name_of_the_channel),
         TEST(test_checks_name_every_bind),
+        TEST(test_checks_of_podman),
         TEST(test_sweep),
         TEST(test_options_are_csv),
     };
