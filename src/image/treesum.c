@@ -173,7 +173,8 @@ size_t treesum_compare(const struct treesum *expected, const struct treesum *fou
         if (order == 0 && strcmp(a->what, b->what) == 0)
             continue;
         n++;
-        differs(arg, how, order > 0 ? b->path : a->path);
+        differs(arg, how,
+                order > 0 ? found->lines[k - 1].path : expected->lines[i - 1].path);
     }
     return n;
 }

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "launch/step_internal.h"
 #include "sys/fdio.h"
+#include "sys/fdpass.h"
 
 static int copy_string(char **out, const char *s, struct error *err)
 {
@@ -85,22 +86,8 @@ static void raise_limit(void)
 static int send_fds(int socket, const int *fds, size_t n, struct error *err)
 {
     char payload[HANDOFF_MESSAGE] = {0};
-    struct iovec iov = {payload, sizeof(payload)};
-    union {
-        char bytes[CMSG_SPACE(HANDOFF_DESCRIPTORS * sizeof(int))];
-        struct cmsghdr align;
-    } control = {{0}};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = &control,
-                       .msg_controllen = CMSG_SPACE(n * sizeof(int))};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(n * sizeof(int));
-    memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-    if (sendmsg(socket, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+    if (fdpass_send(socket, payload, sizeof(payload), fds, n, MSG_DONTWAIT) == 0)
         return 0;
     error_sys(err, errno, "cannot hand the sandbox to the tasks of the step");
     if (errno == ETOOMANYREFS)

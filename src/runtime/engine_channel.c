@@ -15,6 +15,7 @@
 #include "runtime/init_protocol.h"
 #include "runtime/runtime_internal.h"
 #include "sys/fdio.h"
+#include "sys/fdpass.h"
 
 #define MAX_FDS (INIT_HELLO_FDS + 3)
 
@@ -51,29 +52,6 @@ static int block_fd(const struct strv *v, const char *name, struct error *err)
     return buf_check(&b, err) < 0 ? -1 : fdio_memfd(name, buf_str(&b), b.len, err);
 }
 
-static int send_hello(int fd, struct init_hello *hello, const int *fds, size_t n,
-                      struct error *err)
-{
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(int) * MAX_FDS)];
-    } control = {.space = {0}};
-    struct iovec data = {hello, sizeof(*hello)};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = CMSG_SPACE(sizeof(int) * n)};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int) * n);
-    memcpy(CMSG_DATA(c), fds, sizeof(int) * n);
-    if (sendmsg(fd, &message, MSG_NOSIGNAL) != sizeof(*hello))
-        return error_sys(err, errno, "cannot send its orders to the container");
-    return 0;
-}
-
 static int give_orders(struct engine *e, int fd, const int stdio[3], bool keep_terminal,
                        struct error *err)
 {
@@ -94,7 +72,9 @@ static int give_orders(struct engine *e, int fd, const int stdio[3], bool keep_t
         hello.stdio |= 1U << i;
         fds[n++] = stdio[i];
     }
-    return send_hello(fd, &hello, fds, n, err);
+    return fdpass_send(fd, &hello, sizeof(hello), fds, n, 0) < 0
+               ? error_sys(err, errno, "cannot send its orders to the container")
+               : 0;
 }
 
 /* The process at the other end: ours by its user, init by its being there first, as

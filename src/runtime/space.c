@@ -212,7 +212,7 @@ int space_of_command(const struct runtime_backend *backend, const struct plan *p
     _cleanup_(runtime_command_release) struct runtime_command cmd =
         RUNTIME_COMMAND_INIT;
     _cleanup_close_ int pidfd = -1;
-    pid_t pid, holder;
+    pid_t pid, holder = -1;
     int r;
 
     if (backend->command(plan, tools, &cmd, err) < 0)

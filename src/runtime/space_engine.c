@@ -183,7 +183,7 @@ int space_of_engine(const struct runtime_backend *backend, const struct plan *pl
                                                  .connected = -1,
                                                  .init = -1,
                                                  .pid = -1};
-    pid_t holder;
+    pid_t holder = -1;
     int r;
 
     if (backend->command(plan, tools, &m.cmd, err) < 0)

@@ -193,9 +193,11 @@ void workpool_wait(struct workpool *p, bool (*ready)(void *arg), void *arg)
 
 void workpool_keep_below(struct workpool *p, unsigned most)
 {
+    struct task *t;
+
     pthread_mutex_lock(&p->mutex);
-    while (p->short_tasks.length > most)
-        run_unlocked(p, queue_take(&p->short_tasks));
+    while (p->short_tasks.length > most && (t = queue_take(&p->short_tasks)))
+        run_unlocked(p, t);
     pthread_mutex_unlock(&p->mutex);
 }
 
