@@ -1,4 +1,5 @@
 /* Jobs of an index by number, id, prefix and name. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,9 @@
 #include "lab/labindex.h"
 #include "lab/labpages.h"
 
+/* Bytes in which nearly every id fits, with its length. */
+#define ID_USUAL 160
+
 static int read_at(struct labindex *ix, uint64_t offset, void *out, size_t len)
 {
     struct error ignored = ERROR_INIT;
@@ -15,8 +19,9 @@ static int read_at(struct labindex *ix, uint64_t offset, void *out, size_t len)
     return labpages_read(ix->pages, offset, out, len, &ignored);
 }
 
-int labindex_record(struct labindex *ix, size_t job, const unsigned char **data,
-                    size_t *len)
+/* The first `most` bytes of a job's record, or all of it. */
+static int read_record(struct labindex *ix, size_t job, size_t most,
+                       const unsigned char **data, size_t *len)
 {
     unsigned char entry[LABINDEX_TABLE_ENTRY], *p;
     uint64_t offset;
@@ -28,6 +33,7 @@ int labindex_record(struct labindex *ix, size_t job, const unsigned char **data,
     *len = (size_t)labpages_get(entry + 8, 4);
     if (*len > ix->size)
         return -1;
+    *len = *len < most ? *len : most;
     if (*len >= ix->record_cap) {
         p = realloc(ix->record, *len + 1);
         if (!p)
@@ -39,18 +45,34 @@ int labindex_record(struct labindex *ix, size_t job, const unsigned char **data,
     return read_at(ix, offset, ix->record, *len);
 }
 
-int labindex_job_id(struct labindex *ix, size_t job, char **id)
+int labindex_record(struct labindex *ix, size_t job, const unsigned char **data,
+                    size_t *len)
+{
+    return read_record(ix, job, SIZE_MAX, data, len);
+}
+
+static int read_id(struct labindex *ix, size_t job, size_t most, char **id)
 {
     const unsigned char *data;
     struct labcodec c;
     size_t len;
 
-    *id = NULL;
-    if (labindex_record(ix, job, &data, &len) < 0)
+    if (read_record(ix, job, most, &data, &len) < 0)
         return -1;
     c = labcodec_reader(data, len);
     labcodec_text(&c, id);
     return c.failed ? -1 : 0;
+}
+
+/* It comes first in the record, which is long for a job with many inputs. */
+int labindex_job_id(struct labindex *ix, size_t job, char **id)
+{
+    *id = NULL;
+    if (read_id(ix, job, ID_USUAL, id) == 0)
+        return 0;
+    free(*id);
+    *id = NULL;
+    return read_id(ix, job, SIZE_MAX, id);
 }
 
 int labindex_run_job(struct labindex *ix, size_t run, size_t i, size_t *job)
