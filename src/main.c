@@ -1,4 +1,5 @@
 /* main: chooses the command, prints the one error, returns the exit code. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +46,11 @@ static int run_command(const struct command *c, char *const *argv, int *exit_cod
     return r;
 }
 
+static bool is_help(const char *word)
+{
+    return word && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0);
+}
+
 static int dispatch(char **argv, int *exit_code, struct error *err)
 {
     const struct command *c;
@@ -52,12 +58,15 @@ static int dispatch(char **argv, int *exit_code, struct error *err)
 
     if (!argv[0])
         return error_usage(err, "which command?");
-    if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0 ||
-        (strcmp(argv[0], "help") == 0 && !argv[1])) {
+    if (is_help(argv[0]) || (strcmp(argv[0], "help") == 0 && !argv[1])) {
         help_overview();
         return 0;
     }
+    if (is_help(argv[1]) && help_group(argv[0]))
+        return 0;
     if (strcmp(argv[0], "help") == 0) {
+        if (!argv[2] && help_group(argv[1]))
+            return 0;
         c = command_find(argv + 1, &words, err);
         if (c)
             help_command(c);

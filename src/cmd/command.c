@@ -1,6 +1,7 @@
 #include "cmd/command.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,18 +39,22 @@ static size_t match_words(const char *name, char *const *argv)
     return argv[1] && strcmp(argv[1], space + 1) == 0 ? 2 : 0;
 }
 
+/* Is the command one of this group ("image", "cache")? */
+static bool is_of_group(const struct command *c, const char *group)
+{
+    size_t len = strlen(group);
+
+    return strncmp(c->name, group, len) == 0 && c->name[len] == ' ';
+}
+
 /* "image" or "cache" without, or with a wrong, second word. */
 static const struct command *incomplete(char *const *argv, struct error *err)
 {
     _cleanup_buf_ struct buf known = BUF_INIT;
-    size_t len = strlen(argv[0]);
 
-    for (size_t i = 0; i < array_size(table); i++) {
-        const char *name = table[i]->name;
-
-        if (strncmp(name, argv[0], len) == 0 && name[len] == ' ')
-            buf_addf(&known, "%s%s", known.len ? ", " : "", name);
-    }
+    for (size_t i = 0; i < array_size(table); i++)
+        if (is_of_group(table[i], argv[0]))
+            buf_addf(&known, "%s%s", known.len ? ", " : "", table[i]->name);
     if (known.len > 0 && argv[1] && argv[1][0] != '-')
         error_usage(err, "unknown command %s %s; there is: %s", argv[0], argv[1],
                     buf_str(&known));
@@ -109,6 +114,25 @@ void help_overview(void)
            "the\nlauncher failed, 126 the command cannot be executed, 127 it was not "
            "found.\n\n"
            "repx-launch COMMAND --help explains a command.\n");
+}
+
+bool help_group(const char *group)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < array_size(table); i++) {
+        if (!is_of_group(table[i], group))
+            continue;
+        if (!any)
+            printf("Usage: repx-launch %s COMMAND [OPTION...] [ARGUMENT...]\n\n"
+                   "Commands:\n",
+                   group);
+        any = true;
+        printf("  %-15s %s\n", table[i]->name, table[i]->summary);
+    }
+    if (any)
+        printf("\nrepx-launch %s COMMAND --help explains one.\n", group);
+    return any;
 }
 
 void help_command(const struct command *c)

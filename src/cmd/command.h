@@ -3,6 +3,7 @@
 #ifndef REPX_CMD_COMMAND_H
 #define REPX_CMD_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "request/request.h"
@@ -34,6 +35,8 @@ const struct command *command_find(char *const *argv, size_t *words, struct erro
 /* Prints the overview, or one command's help, on stdout. */
 void help_overview(void);
 void help_command(const struct command *c);
+/* The commands of a group ("image"). False, and nothing printed: there is no such. */
+bool help_group(const char *group);
 
 /* Writes text to stdout; an error when it cannot be written completely (full disk). */
 int print_text(const char *text, struct error *err);

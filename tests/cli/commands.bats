@@ -341,6 +341,11 @@ CONFIG
     [[ $(awk 'length > 79' <<<"$overview") == '' ]] || show 'too wide'
     ok help
     prints "$overview"
+    for command in 'help image' 'image --help' 'image -h'; do
+        # shellcheck disable=SC2086 # two words
+        ok $command
+        [[ $out == *"image inspect "*"image prepare "* && $out != *"cache list"* && -z $err ]] || show "$command"
+    done
     ok run --help
     for option in --lab --runtime --bwrap --native --target --config --base-path --node-local-path --mount-host-paths --mount-path \
         --network --env --workdir --jobs --rerun --grace --verbose --quiet; do
