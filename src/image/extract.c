@@ -113,7 +113,7 @@ static int extract_into(struct extract_layer *l, struct layerstream *ls,
 {
     if (unpack(ls, writer, err) < 0 ||
         layerstream_finish(ls, &l->diff_id, &l->blob_digest, err) < 0 ||
-        layernotes_write(&writer->notes, l->dirfd, err) < 0 ||
+        layernotes_write(&writer->notes, l->dirfd, &l->notes, err) < 0 ||
         write_sums(l, writer, err) < 0)
         return -1;
     l->bytes = writer->bytes;

@@ -38,7 +38,7 @@ struct extract_layer {
     struct error failure;
     struct digest diff_id;
     struct digest blob_digest;                       /* with hash_blob */
-    struct digest sums;                              /* of the sums file */
+    struct digest sums, notes;                       /* of these files */
     uint64_t bytes, stored, plain, entries, skipped; /* bytes: of its files */
 };
 

@@ -18,7 +18,8 @@ void layernotes_release(struct layernotes *n)
     strv_release(&n->links);
 }
 
-int layernotes_write(struct layernotes *n, int dirfd, struct error *err)
+int layernotes_write(struct layernotes *n, int dirfd, struct digest *sum,
+                     struct error *err)
 {
     _cleanup_buf_ struct buf text = BUF_INIT;
     size_t i;
@@ -37,7 +38,7 @@ int layernotes_write(struct layernotes *n, int dirfd, struct error *err)
         buf_add(&text, n->links.items[i], strlen(n->links.items[i]) + 1);
         buf_add(&text, n->links.items[i + 1], strlen(n->links.items[i + 1]) + 1);
     }
-    if (buf_check(&text, err) < 0)
+    if (buf_check(&text, err) < 0 || digest_of(text.data, text.len, sum, err) < 0)
         return -1;
     if (text.len == 0)
         return 0;
@@ -82,9 +83,8 @@ static int parse(struct layernotes *n, const struct buf *text, struct error *err
     return strv_check(&n->implied, err) < 0 ? -1 : strv_check(&n->links, err);
 }
 
-int layernotes_read(struct layernotes *n, int dirfd, struct error *err)
+static int read_file(int dirfd, struct buf *text, struct error *err)
 {
-    _cleanup_buf_ struct buf text = BUF_INIT;
     _cleanup_close_ int fd = -1;
 
     fd = openat(dirfd, NOTES_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -92,9 +92,25 @@ int layernotes_read(struct layernotes *n, int dirfd, struct error *err)
         return 0;
     if (fd < 0)
         return error_sys(err, errno, "cannot open the notes of an extracted layer");
-    if (pathfd_read_all(fd, NOTES_MAX, &text, err) < 0)
+    return pathfd_read_all(fd, NOTES_MAX, text, err);
+}
+
+int layernotes_read(struct layernotes *n, int dirfd, struct error *err)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+
+    if (read_file(dirfd, &text, err) < 0)
         return -1;
     return text.len ? parse(n, &text, err) : 0;
+}
+
+int layernotes_sum(int dirfd, struct digest *sum, struct error *err)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+
+    if (read_file(dirfd, &text, err) < 0)
+        return -1;
+    return digest_of(text.data, text.len, sum, err);
 }
 
 bool layernotes_is_implied(const struct layernotes *n, const char *path)

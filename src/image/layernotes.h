@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "base/strv.h"
+#include "image/digest.h"
 
 struct error;
 
@@ -32,8 +33,12 @@ struct layernotes {
     }
 
 void layernotes_release(struct layernotes *n);
-/* Writes the file; nothing is written when there is nothing to say. */
-int layernotes_write(struct layernotes *n, int dirfd, struct error *err);
+/* Writes the file; nothing is written when there is nothing to say. sum: of its text.
+ */
+int layernotes_write(struct layernotes *n, int dirfd, struct digest *sum,
+                     struct error *err);
+/* The digest of what is there. */
+int layernotes_sum(int dirfd, struct digest *sum, struct error *err);
 /* A missing file means empty notes. */
 int layernotes_read(struct layernotes *n, int dirfd, struct error *err);
 bool layernotes_is_implied(const struct layernotes *n, const char *path);

@@ -86,6 +86,8 @@ int store_find(struct store *s, const struct digest *id, struct image_rootfs *ou
                          entry.id.hex);
     rc = store_record_read_rootfs(dir, &entry, err);
     free(entry.name);
+    if (rc == 0 && !store_boot_counts(dir))
+        return 1;
     if (rc != 0)
         return rc;
     rc = find_tree(s, dir, entry.id.hex, out, err);
@@ -165,6 +167,10 @@ static int build_locked(struct store_work *w, struct image_rootfs *out,
     if (store_work_lock(w, &w->lock, name, true, err) < 0)
         return -1;
     rc = find(w, out, err);
+    if (rc == 1) {
+        rc = store_boot_confirm_rootfs(w->store, &w->image->id, &w->progress, err);
+        rc = rc == 0 ? find(w, out, err) : rc;
+    }
     if (rc == 1) {
         rc = store_build(w, err);
         if (rc == 0) {

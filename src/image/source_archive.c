@@ -150,13 +150,22 @@ static int index_entry(struct source *s, struct walker *w, struct archive_entry 
 
     if (!hard && !sym && archive_entry_filetype(entry) != AE_IFREG)
         return 0;
+    if (hard || sym) {
+        _cleanup_free_ char *target = link_target(name, hard ? hard : sym, !hard, err);
+
+        if (!target)
+            return -1;
+        /* GNU tar writes a file that was named twice as a link to itself */
+        if (hard && strcmp(target, name) == 0)
+            return 0;
+        m = add_member(s, name, err);
+        if (m)
+            m->link = steal_ptr(target);
+        return m ? 0 : -1;
+    }
     m = add_member(s, name, err);
     if (!m)
         return -1;
-    if (hard || sym) {
-        m->link = link_target(name, hard ? hard : sym, !hard, err);
-        return m->link ? 0 : -1;
-    }
     m->position = walker_position(w);
     m->size = (uint64_t)archive_entry_size(entry);
     return m->size == 0 || !content ? 0 : capture(s, m, w, err);

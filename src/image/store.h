@@ -17,15 +17,14 @@
  *     locks/rootfs-<hex>.use            shared by each launch that uses the tree
  *     locks/ref-<hex>.lock              while a tar of unknown digest is read
  *     locks/evict.lock                  one eviction at a time
- *     locks/settle.lock                 one wait for the disk at a time
  *     refs/<hex>                        what an archive turned out to be (refs.h)
  *     tmp/<host>-<pid>-<random>/        being written
  *     tmp/<the same>.owner              flocked by the writer as long as it lives
  *
  * A directory below layers/ or rootfs/ is complete and verified, or it does not exist.
  * The record is what makes it so: a directory without one is a leftover and is removed.
- * Both count only in the boot that made them until their data is known to be on the
- * disk, which a file "durable" says (store_settle.c).
+ * Both count in the boots that made them or found them to be what was made: they have
+ * files "boot.<id>", or "durable" (store_boot.c).
  *
  * Order of locks: rootfs (or ref), then its layers one after the other. A layer's lock
  * is exclusive while it is extracted and shared until the tree is composed, so that an
@@ -90,11 +89,6 @@ void store_set_limits(struct store *s, uint64_t max_size, uint64_t min_free);
 /* Can the caller mount an overlay of layers? Otherwise, and without a call, whole trees
  * are composed, also of images that were left as layers before. */
 void store_set_overlay(struct store *s, bool can);
-
-/* To be called when nobody waits any more, with the image in use: sees to it that an
- * image which was extracted a minute ago or more outlives a crash of the machine.
- * Failing costs an extraction after a crash, so that it is not told. */
-void store_settle(struct store *s, const struct digest *id);
 
 /* A process that uses an image now. */
 struct store_user {

@@ -17,7 +17,6 @@
 #include "image/store_private.h"
 #include "image/tarstream.h"
 #include "sys/fdio.h"
-#include "sys/process.h"
 
 struct build {
     struct store_work *w;
@@ -211,13 +210,14 @@ static int build_merged(struct build *b, struct store_tmp *tmp, struct error *er
     return write_record(b, tmp, bytes, NULL, err);
 }
 
-/* The site's store is filled once and for all, and nobody who launches may write in it;
- * and without the boot's name no entry would count before it is on the disk. */
-static bool settles_at_once(const struct store *s)
+/* A network file system may forget what it has promised, within a boot of the node, and
+ * users cannot mark what is in the site's store: these wait for the disk. */
+static int mark(struct build *b, int dirfd, struct error *err)
 {
-    _cleanup_free_ char *boot = process_boot_id();
+    struct store *s = b->w->store;
 
-    return s->shared || !boot || !boot[0];
+    return s->shared || s->network ? store_boot_sync_all(s, b->w->image, dirfd, err)
+                                   : store_boot_mark(dirfd, err);
 }
 
 static int build_rootfs(struct build *b, struct error *err)
@@ -231,8 +231,8 @@ static int build_rootfs(struct build *b, struct error *err)
     rc = build_merged(b, &tmp, err);
     if (rc == 1)
         rc = build_flat(b, &tmp, err);
-    if (rc == 0 && settles_at_once(w->store))
-        rc = store_settle_at(w->store, tmp.fd, err);
+    if (rc == 0)
+        rc = mark(b, tmp.fd, err);
     if (rc == 0)
         rc = store_tmp_publish(w->store, &tmp, w->store->rootfs_fd, w->image->id.hex,
                                err);

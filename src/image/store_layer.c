@@ -75,13 +75,16 @@ int store_layer_write_record(struct store_work *w, int dirfd,
                                               .stored = x->stored,
                                               .entries = x->entries,
                                               .skipped = x->skipped,
-                                              .sums = x->sums};
+                                              .sums = x->sums,
+                                              .notes = x->notes};
 
     if (x->skipped)
         log_debug("%llu device nodes, sockets or FIFOs of \"%s\" were left out",
                   (unsigned long long)x->skipped, w->image->reference);
-    return store_record_write_layer(dirfd, &x->diff_id, w->image->reference, &record,
-                                    err);
+    if (store_record_write_layer(dirfd, &x->diff_id, w->image->reference, &record,
+                                 err) < 0)
+        return -1;
+    return store_boot_mark(dirfd, err);
 }
 
 void store_layer_drop(struct store *s, const struct digest *id)
@@ -115,6 +118,8 @@ static int publish_learnt(struct store_work *w, struct store_tmp *tmp,
         store_work_lock(w, &lock, name, true, err) < 0)
         return -1;
     rc = store_record_check_layer(w->store, &x->diff_id, &other, err);
+    if (rc == 2)
+        rc = store_boot_confirm_layer(w->store, &x->diff_id, &w->progress, err);
     if (rc == 1)
         rc = store_tmp_publish(w->store, tmp, w->store->layers_fd, x->diff_id.hex, err);
     lockfile_release(&lock);
@@ -176,7 +181,7 @@ int store_layer_missing(struct store_work *w, uint64_t *stored, uint64_t *needed
 
         if (rc < 0)
             return -1;
-        if (rc == 0)
+        if (rc != 1) /* nearly always it is what it was, also after a boot */
             continue;
         *stored += l->size;
         *needed += l->size * (l->compressed ? COMPRESSION_RATIO : 1);

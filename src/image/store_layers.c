@@ -63,8 +63,8 @@ static int layer_error(const struct ensuring *e, size_t index, struct error *err
                          e->w->image->n_layers, layer_of(e, index)->path);
 }
 
-/* Of the shared lock that was just taken: is the layer there? 0 yes, 1 no (unlocked),
- * -1. */
+/* Of the shared lock that was just taken: is the layer there? 0 yes, 1 no, or perhaps
+ * (unlocked), -1. */
 static int look(struct ensuring *e, size_t index, struct error *err)
 {
     struct store_layer_record record;
@@ -73,7 +73,7 @@ static int look(struct ensuring *e, size_t index, struct error *err)
 
     if (rc != 0) {
         lockfile_release(&e->locks[index]);
-        return rc;
+        return rc < 0 ? -1 : 1;
     }
     e->states[index].state = STATE_HELD;
     e->held++;
@@ -115,13 +115,25 @@ static struct flight *free_flight(struct ensuring *e)
     return NULL;
 }
 
+/* With the layer's exclusive lock: 0 it has to be extracted, 1 it is there (after all;
+ * or another boot made it and it is what it was), -1. */
+static int is_missing(struct ensuring *e, size_t index, struct error *err)
+{
+    const struct digest *id = &layer_of(e, index)->diff_id;
+    struct store_layer_record record;
+    int rc = store_record_check_layer(e->w->store, id, &record, err);
+
+    if (rc == 2)
+        rc = store_boot_confirm_layer(e->w->store, id, &e->w->progress, err);
+    return rc < 0 ? -1 : rc == 0;
+}
+
 /* Nobody has the layer: extract it, unless somebody else begins just now. Turning an
  * exclusive flock into a shared one is not atomic, so the layer is looked for again
  * when it is there. */
 static int start(struct ensuring *e, size_t index, const char *name, struct error *err)
 {
     struct flight *f = free_flight(e);
-    struct store_layer_record record;
     int rc;
 
     if (++e->states[index].tries > TRIES_MAX)
@@ -134,10 +146,9 @@ static int start(struct ensuring *e, size_t index, const char *name, struct erro
     e->under_way++;
     rc = lockfile_try(f->lock, e->w->store->locks_fd, name, true, err);
     if (rc == 0)
-        rc = store_record_check_layer(e->w->store, &layer_of(e, index)->diff_id,
-                                      &record, err) == 1
-                 ? take_off(e, f, err)
-                 : 1;
+        rc = is_missing(e, index, err);
+    if (rc == 0)
+        rc = take_off(e, f, err);
     if (rc != 0)
         end_flight(e, f);
     return rc < 0 ? -1 : 0;

@@ -20,7 +20,6 @@ struct strv;
 #define STORE_NAME "store-v1"
 #define STORE_RECORD "record.json"
 #define STORE_USED "used"
-#define STORE_DURABLE "durable"
 #define STORE_TREE "tree"
 #define STORE_ROOT "root"
 
@@ -30,7 +29,7 @@ int store_open_parts(struct store *s, mode_t mode, struct error *err);
 
 /* ---- prepare ---- */
 struct store_work;
-/* 0: the tree is in s and out is filled, 1: not, -1. */
+/* 0: the tree is in s, counts in this boot, and out is filled; 1: not; -1. */
 int store_find(struct store *s, const struct digest *id, struct image_rootfs *out,
                struct error *err);
 
@@ -70,11 +69,13 @@ int store_work_lock(struct store_work *w, struct lockfile *l, const char *name,
 struct store_layer_record {
     uint64_t bytes; /* of its files */
     uint64_t stored, entries, skipped;
-    struct digest sums; /* of its treesum file */
+    struct digest sums;  /* of its treesum file */
+    struct digest notes; /* of its notes */
 };
 int store_record_write_layer(int dirfd, const struct digest *id, const char *image,
                              const struct store_layer_record *r, struct error *err);
-/* 0: complete and to be trusted; 1: absent, incomplete or lost in a crash; -1. */
+/* 0: complete and to be trusted; 1: absent or incomplete; 2: another boot made it, and
+ * it has to be confirmed; -1. */
 int store_record_check_layer(struct store *s, const struct digest *id,
                              struct store_layer_record *r, struct error *err);
 /* Is there an entry for the root filesystem? A quick look, not a promise. */
@@ -85,11 +86,7 @@ int store_record_names_layer(struct store *s, const char *hex, struct error *err
 int store_record_names_layer_but(struct store *s, const char *hex,
                                  bool (*skip)(void *arg, const char *rootfs), void *arg,
                                  struct error *err);
-/* From now on the layer or root filesystem below dirfd outlives a crash of the machine:
- * its data is on the disk. The mark is a file without content, of which a crash cannot
- * leave half. */
-int store_record_mark_durable(int dirfd, struct error *err);
-/* The same without the question whether it survived a crash; dirfd: of the layer. */
+/* The same without the question which boot made it; dirfd: of the layer. */
 int store_record_read_layer(int dirfd, const struct digest *id,
                             struct store_layer_record *r);
 /* sums: of the composed tree; NULL: it is left as layers. */
@@ -98,8 +95,7 @@ int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes
 /* The digest of a root filesystem's treesum file; "" when there is none. True: it is
  * left as layers and has none. */
 bool store_record_sums(int dirfd, struct digest *out);
-/* Fills name, bytes, layers, created; 1 when there is no usable record or a crash may
- * have taken what it stands for. */
+/* Fills name, bytes, layers, created; 1 when there is no usable record. */
 int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err);
 /* Appends the diff_ids of its layers. */
 int store_record_layers(int dirfd, struct strv *out, struct error *err);
@@ -139,10 +135,25 @@ int store_layer_learn(struct store_work *w, struct error *err);
 int store_layer_missing(struct store_work *w, uint64_t *stored, uint64_t *needed,
                         struct error *err);
 
-/* ---- store_settle ---- */
-/* Waits until the root filesystem below dirfd (its directory, also one in tmp/) is on
- * the disk, with its layers, and marks them so. */
-int store_settle_at(struct store *s, int dirfd, struct error *err);
+/* ---- store_boot ---- */
+/* Does the entry (a directory below layers/ or rootfs/) count in this boot? */
+bool store_boot_counts(int dirfd);
+/* From now on it does. dirfd was opened before its content was written, so that an
+ * error of the disk is seen where this has to wait for it: on a system without a boot
+ * id. */
+int store_boot_mark(int dirfd, struct error *err);
+/* Waits for the disk; then the entry below dirfd counts in every boot. */
+int store_boot_sync(int dirfd, struct error *err);
+/* The same with the layers of the image, whose locks the caller holds. */
+int store_boot_sync_all(struct store *s, const struct image *img, int dirfd,
+                        struct error *err);
+/* Reads a layer, or a composed tree, that another boot made; the caller holds its lock
+ * exclusively. 0: it is what was made, and counts from now on; 1: it is not, or not
+ * there; -1. */
+int store_boot_confirm_layer(struct store *s, const struct digest *id,
+                             const struct image_progress *progress, struct error *err);
+int store_boot_confirm_rootfs(struct store *s, const struct digest *id,
+                              const struct image_progress *progress, struct error *err);
 
 /* ---- store_evict ---- */
 /* store_prune that spares the layers of an image that is being prepared (may be NULL).

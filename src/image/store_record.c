@@ -22,7 +22,7 @@
  * whiteouts. An entry of another version does not count and is made again. */
 #define RECORD_VERSION 4
 
-/* Not durable by itself: store_settle's syncfs covers it with the tree. */
+/* Not durable by itself: what that means is store_boot's. */
 static int write_record(int dirfd, json_t *record, struct error *err)
 {
     _cleanup_free_ char *text = NULL;
@@ -46,7 +46,6 @@ static json_t *json_of_name(const char *name)
 int store_record_write_layer(int dirfd, const struct digest *id, const char *image,
                              const struct store_layer_record *r, struct error *err)
 {
-    _cleanup_free_ char *boot = process_boot_id();
     _cleanup_json_ json_t *record = NULL;
 
     record = json_pack("{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "version",
@@ -54,7 +53,7 @@ int store_record_write_layer(int dirfd, const struct digest *id, const char *ima
                        "bytes", (json_int_t)r->bytes, "stored", (json_int_t)r->stored,
                        "entries", (json_int_t)r->entries, "skipped",
                        (json_int_t)r->skipped, "created", (json_int_t)time(NULL),
-                       "boot_id", boot ? boot : "", "sums", r->sums.hex);
+                       "sums", r->sums.hex, "notes", r->notes.hex);
     return write_record(dirfd, record, err);
 }
 
@@ -77,28 +76,16 @@ static json_t *read_record(int dirfd)
     return steal_ptr(record);
 }
 
-static void read_sums(const json_t *record, struct digest *out)
+static void read_digest(const json_t *record, const char *key, struct digest *out)
 {
-    const char *hex = json_string_value(json_object_get(record, "sums"));
+    const char *hex = json_string_value(json_object_get(record, key));
 
     *out = (struct digest){""};
     if (hex && is_lower_hex(hex, DIGEST_HEX_LEN))
         memcpy(out->hex, hex, DIGEST_HEX_LEN + 1);
 }
 
-/* Was it made in this boot, or is it known to be on the disk? */
-static bool survived(int dirfd, const json_t *record)
-{
-    const char *then = json_string_value(json_object_get(record, "boot_id"));
-    _cleanup_free_ char *boot = NULL;
-
-    if (faccessat(dirfd, STORE_DURABLE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return true;
-    boot = process_boot_id();
-    return then && boot && then[0] && strcmp(then, boot) == 0;
-}
-
-/* 0; 1 when there is none for this layer; 2 when a crash may have taken it. */
+/* 0; 1 when there is none for this layer; 2 when another boot made it. */
 static int read_layer(int dirfd, const struct digest *id, struct store_layer_record *r)
 {
     _cleanup_json_ json_t *record = read_record(dirfd);
@@ -110,17 +97,9 @@ static int read_layer(int dirfd, const struct digest *id, struct store_layer_rec
     r->stored = (uint64_t)json_integer_value(json_object_get(record, "stored"));
     r->entries = (uint64_t)json_integer_value(json_object_get(record, "entries"));
     r->skipped = (uint64_t)json_integer_value(json_object_get(record, "skipped"));
-    read_sums(record, &r->sums);
-    return survived(dirfd, record) ? 0 : 2;
-}
-
-int store_record_mark_durable(int dirfd, struct error *err)
-{
-    _cleanup_close_ int fd = -1;
-
-    fd = openat(dirfd, STORE_DURABLE,
-                O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
-    return fd < 0 ? error_sys(err, errno, "cannot make \"%s\"", STORE_DURABLE) : 0;
+    read_digest(record, "sums", &r->sums);
+    read_digest(record, "notes", &r->notes);
+    return store_boot_counts(dirfd) ? 0 : 2;
 }
 
 int store_record_read_layer(int dirfd, const struct digest *id,
@@ -137,7 +116,7 @@ int store_record_check_layer(struct store *s, const struct digest *id,
     fd = openat(s->layers_fd, id->hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
         return error_sys(err, errno, "cannot open \"%s/layers/%s\"", s->path, id->hex);
-    return fd < 0 || read_layer(fd, id, r) != 0;
+    return fd < 0 ? 1 : read_layer(fd, id, r);
 }
 
 bool store_has(struct store *s, const struct digest *id)
@@ -182,20 +161,18 @@ int store_record_write_rootfs(int dirfd, const struct image *img, uint64_t bytes
                               const struct digest *sums, struct error *err)
 {
     _cleanup_free_ char *host = process_hostname();
-    _cleanup_free_ char *boot = process_boot_id();
     _cleanup_json_ json_t *record = NULL;
     json_t *layers = json_array();
     size_t i;
 
     for (i = 0; i < img->n_layers; i++)
         json_array_append_new(layers, json_string(img->layers[i].diff_id.hex));
-    record = json_pack("{s:i, s:s, s:s, s:o, s:s, s:o, s:I, s:I, s:s, s:s, s:o}",
-                       "version", RECORD_VERSION, "id", img->id.hex, "mode",
-                       sums ? "flat" : "overlay", "image", json_of_name(img->reference),
-                       "config", img->has_config ? img->config.hex : "", "layers",
-                       layers, "bytes", (json_int_t)bytes, "created",
-                       (json_int_t)time(NULL), "boot_id", boot ? boot : "", "sums",
-                       sums ? sums->hex : "", "host", json_of_name(host ? host : ""));
+    record = json_pack(
+        "{s:i, s:s, s:s, s:o, s:s, s:o, s:I, s:I, s:s, s:o}", "version", RECORD_VERSION,
+        "id", img->id.hex, "mode", sums ? "flat" : "overlay", "image",
+        json_of_name(img->reference), "config", img->has_config ? img->config.hex : "",
+        "layers", layers, "bytes", (json_int_t)bytes, "created", (json_int_t)time(NULL),
+        "sums", sums ? sums->hex : "", "host", json_of_name(host ? host : ""));
     return write_record(dirfd, record, err);
 }
 
@@ -205,7 +182,7 @@ int store_record_read_rootfs(int dirfd, struct store_entry *e, struct error *err
     const char *id = json_string_value(json_object_get(record, "id"));
     const char *name = json_string_value(json_object_get(record, "image"));
 
-    if (!id || !name || strcmp(id, e->id.hex) != 0 || !survived(dirfd, record))
+    if (!id || !name || strcmp(id, e->id.hex) != 0)
         return 1;
     e->name = strdup(name);
     if (!e->name)
@@ -236,6 +213,6 @@ bool store_record_sums(int dirfd, struct digest *out)
     _cleanup_json_ json_t *record = read_record(dirfd);
     const char *mode = json_string_value(json_object_get(record, "mode"));
 
-    read_sums(record, out);
+    read_digest(record, "sums", out);
     return mode && strcmp(mode, "overlay") == 0;
 }

@@ -64,6 +64,7 @@ static int check_tree(struct verification *v, int dir, const char *tree,
                                 .learn = d->layer ? &v->read : NULL,
                                 .tolerant = true,
                                 .progress = v->progress};
+    struct error ignored = ERROR_INIT;
     _cleanup_close_ int root = -1;
     int rc = treesum_read(&expected, dir, sums, err);
 
@@ -79,7 +80,9 @@ static int check_tree(struct verification *v, int dir, const char *tree,
     if (treesum_walk(&found, root, &o, err) < 0)
         return -1;
     v->out->bytes += o.bytes;
-    treesum_compare(&expected, &found, differs, d);
+    /* of another boot: the next launch need not read it again */
+    if (treesum_compare(&expected, &found, differs, d) == 0 && !store_boot_counts(dir))
+        store_boot_mark(dir, &ignored);
     return 0;
 }
 

@@ -23,8 +23,6 @@ void launch_release(struct launch *l)
         store_tmp_discard(&l->session->store, &l->farm);
     plan_release(&l->plan);
     rootview_release(&l->view);
-    if (l->ran && l->rootfs.lockfd >= 0)
-        store_settle(&l->session->store, &l->image.id);
     image_rootfs_release(&l->rootfs);
     image_release(&l->image);
     free(l->runtime_version);
@@ -133,7 +131,6 @@ int launch_fetch(struct launch *l, struct session *s, struct error *err)
         return 0;
     launch_choose_form(s, l->backend->name);
     meter_init(&meter, l->image.reference, s->watch);
-    l->session = s;
     r = image_prepare(&l->image, &s->store, &meter.hooks, &l->rootfs, err);
     meter_finish(&meter);
     return r;
@@ -354,6 +351,7 @@ static int isolated_input(struct launch *l, struct session *s, struct plan_parts
 {
     in->host_root = s->settled.mount_host_paths;
     if (in->host_root) {
+        l->session = s;
         if (bindlist_add_host_root(&parts->root, l->rootfs.path, &s->store, &l->farm,
                                    err) < 0)
             return -1;
@@ -484,7 +482,6 @@ int launch_run(struct launch *l, struct session *s,
         r = supervise_run(&cmd, opts, result, err);
     if (result->started && result->start_ns > start)
         l->setup_ns += result->start_ns - start;
-    l->ran = result->started && !supervise_pending_signal();
     runtime_command_release(&cmd);
     return r;
 }

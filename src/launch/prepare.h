@@ -34,10 +34,8 @@ struct launch {
     char *runtime_version;
     struct rootview view;
     struct plan plan;
-    struct session *session; /* whose store the image and the farm are in */
+    struct session *session; /* whose store the farm is in */
     struct store_tmp farm;   /* /nix/store of host and image, impure mode only */
-    bool ran;                /* the command did, and nobody ended the launch: there is
-                              * time for what is left */
     uint64_t setup_ns;       /* from launch_plan to the start of the command */
 };
 

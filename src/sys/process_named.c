@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@
 /* For the end of a process that has been killed. One in an uninterruptible sleep is
  * left to the kernel. */
 #define END_MS 10000
+/* What was ended may have started another in the meantime, but not for ever. */
+#define ROUNDS_MAX 100
 
 /* "cmdline" or "environ": NUL-terminated texts. */
 static bool read_texts(const char *pid, const char *file, struct buf *out)
@@ -46,11 +49,23 @@ static bool is_called(const char *program, const char *const *names)
     return false;
 }
 
+/* Names and arguments are anybody's to choose; root must not be led to kill for others.
+ */
+static bool is_ours(const char *pid)
+{
+    char path[320];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "/proc/%s", pid);
+    return stat(path, &st) == 0 && st.st_uid == geteuid();
+}
+
 static bool is_meant(const char *pid, const char *const *names, const char *text)
 {
     _cleanup_buf_ struct buf texts = BUF_INIT;
 
-    if (!read_texts(pid, "cmdline", &texts) || !is_called(buf_str(&texts), names))
+    if (!is_ours(pid) || !read_texts(pid, "cmdline", &texts) ||
+        !is_called(buf_str(&texts), names))
         return false;
     /* the environment of somebody else's cannot be read, and is none of ours */
     read_texts(pid, "environ", &texts);
@@ -94,6 +109,6 @@ static unsigned kill_round(const char *const *names, const char *text)
 void process_kill_named(const char *const *names, const char *text)
 {
     /* the dead are not seen again: they have no arguments any more */
-    while (kill_round(names, text) > 0)
+    for (int round = 0; round < ROUNDS_MAX && kill_round(names, text) > 0; round++)
         ;
 }

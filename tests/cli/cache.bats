@@ -281,3 +281,41 @@ PYTHON
         "$LAUNCH" exec --image "$first" -- /bin/true'
     grep -q 'MiB are needed.*are free' "$T/stderr"
 }
+
+# in_boot ID COMMAND...: as a process sees it that has this boot id; "" is none.
+in_boot() {
+    printf '%s' "$1" >"$T/boot_id"
+    shift
+    # shellcheck disable=SC2016 # for the inner shell
+    unshare --mount sh -euc 'mount --bind "$0" /proc/sys/kernel/random/boot_id; exec "$@"' "$T/boot_id" "$@"
+}
+
+@test "a system without a boot id waits for the disk, and every boot believes it" {
+    [[ $EUID -eq 0 ]] || return 0 # mounts
+    in_boot "" "$LAUNCH" image prepare --quiet "$first" >"$T/one"
+    [[ $(find "$STORE" -name durable | wc -l) -eq 4 && -z $(find "$STORE" -name 'boot.*') ]]
+    in_boot "" "$LAUNCH" image prepare --json "$first" | jq -e '.extracted == false'
+    ok image prepare --json "$first"
+    jq -e '.extracted == false' "$T/stdout"
+}
+
+@test "what another boot made is taken over when it is intact, under a running sandbox too" {
+    local form
+    [[ $EUID -eq 0 ]] || return 0 # mounts
+    for form in auto off; do
+        export REPX_STAGING=$form
+        mkfifo "$T/fifo.$form"
+        "$LAUNCH" exec --image "$first" -- /bin/sh -c 'read -r line; cat /data/keep; ls /bin | wc -l' \
+            <"$T/fifo.$form" >"$T/job" &
+        exec 9>"$T/fifo.$form"
+        await eval '[[ $("$LAUNCH" cache list --json | jq ".[0].in_use") == true ]]'
+        before=$(find "$STORE/layers" -path '*/tree/*' -printf '%i %p\n' | sort)
+        in_boot 11111111-0000-4000-8000-000000000000 "$LAUNCH" image prepare --quiet "$first" >"$T/one"
+        [[ $(find "$STORE/layers" -path '*/tree/*' -printf '%i %p\n' | sort) == "$before" ]]
+        echo go >&9
+        exec 9>&-
+        wait $!
+        [[ $(head -n 1 "$T/job") == keep && $(tail -n 1 "$T/job") -gt 1 ]] || { cat "$T/job"; return 1; }
+        rm -r "${LOCAL:?}"/*
+    done
+}

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "sys/fdio.h"
+#include "sys/pathfd.h"
 #include "sys/spawn.h"
 
 static const char spec[] =
@@ -108,11 +110,13 @@ static void make(const char *path, const char *text)
 
 /* A tree with a directory, a link, a file that only its owner may write, and an empty
  * one. */
-static void make_tree(char *dir)
+static int make_tree(void **state)
 {
-    char path[128];
+    char *dir = strdup("/tmp/repx-hook-XXXXXX"), path[128];
 
+    assert_non_null(dir);
     assert_non_null(mkdtemp(dir));
+    *state = dir;
     snprintf(path, sizeof(path), "%s/rootfs", dir);
     assert_int_equal(mkdir(path, 0755), 0);
     snprintf(path, sizeof(path), "%s/rootfs/bin", dir);
@@ -121,7 +125,17 @@ static void make_tree(char *dir)
     make(path, "");
     snprintf(path, sizeof(path), "%s/0", dir);
     make(path, "some text\n");
-    assert_int_equal(chmod(path, 0444), 0);
+    return chmod(path, 0444);
+}
+
+static int drop_tree(void **state)
+{
+    struct error err = ERROR_INIT;
+    _cleanup_close_ int top = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = pathfd_remove_tree(top, strrchr(*state, '/') + 1, &err);
+
+    free(*state);
+    return r;
 }
 
 /* What a shell prints that runs the hook and then a script, in mounts of its own. */
@@ -160,12 +174,11 @@ static int run_shell(const char *tree, const char *script, struct buf *text)
  * the directory goes. */
 static void test_a_tree_lives_in_memory(void **state)
 {
-    char dir[] = "/tmp/repx-hook-XXXXXX", command[64];
-    struct buf text = BUF_INIT;
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    const char *dir = *state;
+    char path[128];
     int status;
 
-    (void)state;
-    make_tree(dir);
     status = run_shell(dir,
                        "stat -f -c %T . && find . -printf '%y %m %P %l\\n' | "
                        "sort && cat 0 && : >new",
@@ -174,11 +187,8 @@ static void test_a_tree_lives_in_memory(void **state)
                                         "f 444 0 \nf 644 rootfs/point \n"
                                         "l 777 rootfs/bin usr/bin\nsome text\n");
     assert_int_equal(status, 0);
-    snprintf(command, sizeof(command), "%s/new", dir);
-    assert_int_equal(access(command, F_OK), -1);
-    snprintf(command, sizeof(command), "rm -r %s", dir);
-    assert_int_equal(system(command), 0);
-    buf_release(&text);
+    snprintf(path, sizeof(path), "%s/new", dir);
+    assert_int_equal(access(path, F_OK), -1);
 }
 
 static void test_a_tree_that_is_not_there(void **state)
@@ -222,7 +232,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_mounts_are_replaced),
         cmocka_unit_test(test_sealed_proc_stays),
-        cmocka_unit_test(test_a_tree_lives_in_memory),
+        cmocka_unit_test_setup_teardown(test_a_tree_lives_in_memory, make_tree,
+                                        drop_tree),
         cmocka_unit_test(test_a_tree_that_is_not_there),
         cmocka_unit_test(test_what_is_not_understood_is_refused),
     };

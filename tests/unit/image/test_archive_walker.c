@@ -33,6 +33,8 @@ static void make_archive(struct buf *tar)
     tar_file(tar, "short", 0644, "behind a pax header");
     tar_symlink(tar, "link", "twice");
     tar_file(tar, "twice", 0644, "the last one counts");
+    /* what GNU tar makes of a file that is named twice */
+    tar_hardlink(tar, "./twice", "twice");
     tar_end(tar);
 }
 

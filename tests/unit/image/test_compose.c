@@ -262,14 +262,17 @@ static void can_be_cancelled(void **state)
 static void notes_survive_their_file(void **state)
 {
     struct layernotes again = LAYERNOTES_INIT;
+    struct digest sum, found;
 
-    assert_ok(layernotes_write(&notes, root, &err));
+    assert_ok(layernotes_write(&notes, root, &sum, &err));
     assert_int_equal(count_entries("root"), 0);
     strv_add(&notes.implied, "b");
     strv_add(&notes.implied, "a\nb");
     strv_add(&notes.links, "new");
     strv_add(&notes.links, "\xff");
-    assert_ok(layernotes_write(&notes, root, &err));
+    assert_ok(layernotes_write(&notes, root, &sum, &err));
+    assert_ok(layernotes_sum(root, &found, &err));
+    assert_true(digest_equal(&sum, &found));
     assert_ok(layernotes_read(&again, root, &err));
     assert_int_equal(again.implied.count, 2);
     assert_true(layernotes_is_implied(&again, "b"));

@@ -146,43 +146,35 @@ static void incomplete_entries_are_replaced(void **state)
     assert_text(rootfs.dirfd, "bin/sh", "shell");
 }
 
-/* Rewrites a text in a record of the same length. */
-static void patch_record(const char *dir, const char *hex, const char *from,
-                         const char *to)
+/* The marks of this boot are those of another one. */
+static void rename_marks(const char *top, const char *hex)
 {
-    struct buf text = BUF_INIT;
-    char path[PATH_MAX], *at;
+    _cleanup_strv_ struct strv names = STRV_INIT;
+    char path[PATH_MAX];
+    bool any = false;
     int fd;
 
-    snprintf(path, sizeof(path), "%s/%s/record.json", dir, hex);
-    fd = openat(test_dir.fd, path, O_RDONLY);
-    assert_true(fd >= 0);
-    assert_ok(pathfd_read_all(fd, 1 << 20, &text, &err));
+    snprintf(path, sizeof(path), "%s/%s", top, hex);
+    fd = test_open_dir(path);
+    assert_ok(pathfd_names(fd, &names, &err));
+    for (size_t i = 0; i < names.count; i++) {
+        if (strncmp(names.items[i], "boot.", 5) != 0)
+            continue;
+        assert_int_equal(renameat(fd, names.items[i], fd, "boot.before"), 0);
+        any = true;
+    }
+    assert_true(any);
     close(fd);
-    at = strstr(text.data, from);
-    assert_non_null(at);
-    memcpy(at, to, strlen(to));
-    test_write(path, text.data, text.len);
-    buf_release(&text);
 }
 
-static bool is_marked(int parent, const struct digest *id)
-{
-    char mark[PATH_MAX];
-
-    snprintf(mark, sizeof(mark), "%s/" STORE_DURABLE, id->hex);
-    return faccessat(parent, mark, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* As if the machine had come up again since. */
 static void boot_again(void)
 {
-    patch_record(LAYERS, img.layers[0].diff_id.hex, "\"boot_id\": \"",
-                 "\"boot_id\": \"z");
-    patch_record(ROOTFS, img.id.hex, "\"boot_id\": \"", "\"boot_id\": \"z");
+    for (size_t i = 0; i < img.n_layers; i++)
+        rename_marks(LAYERS, img.layers[i].diff_id.hex);
+    rename_marks(ROOTFS, img.id.hex);
 }
 
-static void what_a_crash_may_have_taken_is_made_again(void **state)
+static void what_another_boot_made_is_read_before_it_counts(void **state)
 {
     struct store_layer_record record;
     struct digest id;
@@ -190,38 +182,62 @@ static void what_a_crash_may_have_taken_is_made_again(void **state)
     make_image("img", -1);
     assert_ok(prepare("img"));
     id = img.layers[0].diff_id;
-    assert_false(is_marked(store.layers_fd, &id));
-    assert_false(is_marked(store.rootfs_fd, &img.id));
-    assert_ok(store_record_check_layer(&store, &id, &record, &err));
+    assert_ok(prepare("img"));
+    boot_again();
+    assert_int_equal(store_record_check_layer(&store, &id, &record, &err), 2);
+    /* the tree is what it was: nothing is made again, and its layers are not asked */
     assert_ok(prepare("img"));
     assert_false(rootfs.extracted);
-    boot_again();
-    assert_int_equal(store_record_check_layer(&store, &id, &record, &err), 1);
+    assert_int_equal(store_record_check_layer(&store, &id, &record, &err), 2);
+    /* another image with this layer asks it */
+    assert_ok(pathfd_remove_tree(store.rootfs_fd, img.id.hex, &err));
     assert_ok(prepare("img"));
     assert_true(rootfs.extracted);
+    assert_int_equal(rootfs.bytes, 0); /* composed of what is there */
     assert_ok(store_record_check_layer(&store, &id, &record, &err));
 }
 
-static void what_is_on_the_disk_outlives_a_crash(void **state)
+static void what_a_crash_has_taken_is_made_again(void **state)
 {
-    const struct timespec a_minute_ago[2] = {{.tv_sec = time(NULL) - 60},
-                                             {.tv_sec = time(NULL) - 60}};
+    static const struct {
+        size_t layer;
+        const char *file;
+    } lost[] = {{0, "tree/old"}, {1, "notes"}, {0, "sums"}, {2, "record.json"}};
     char path[PATH_MAX];
 
     make_image("img", -1);
+    for (size_t i = 0; i < array_size(lost); i++) {
+        assert_ok(prepare("img"));
+        boot_again();
+        snprintf(path, sizeof(path), LAYERS "/%s/%s",
+                 img.layers[lost[i].layer].diff_id.hex, lost[i].file);
+        test_text(path, "");
+        assert_ok(pathfd_remove_tree(store.rootfs_fd, img.id.hex, &err));
+        assert_ok(prepare("img"));
+        assert_true(rootfs.bytes > 0);
+    }
+}
+
+static void of_many_boots_some_are_remembered(void **state)
+{
+    _cleanup_strv_ struct strv names = STRV_INIT;
+    char path[PATH_MAX];
+    int fd;
+
+    make_image("img", -1);
     assert_ok(prepare("img"));
-    /* too early: the launch after this one is soon enough */
-    store_settle(&store, &img.id);
-    assert_false(is_marked(store.rootfs_fd, &img.id));
-    snprintf(path, sizeof(path), "%s/" STORE_RECORD, img.id.hex);
-    assert_int_equal(utimensat(store.rootfs_fd, path, a_minute_ago, 0), 0);
-    store_settle(&store, &img.id);
-    for (size_t i = 0; i < img.n_layers; i++)
-        assert_true(is_marked(store.layers_fd, &img.layers[i].diff_id));
-    assert_true(is_marked(store.rootfs_fd, &img.id));
     boot_again();
+    for (int i = 0; i < 20; i++) {
+        snprintf(path, sizeof(path), ROOTFS "/%s/boot.%d", img.id.hex, i);
+        test_text(path, "");
+    }
     assert_ok(prepare("img"));
     assert_false(rootfs.extracted);
+    snprintf(path, sizeof(path), ROOTFS "/%s", img.id.hex);
+    fd = test_open_dir(path);
+    assert_ok(pathfd_names(fd, &names, &err));
+    assert_true(names.count < 8);
+    close(fd);
 }
 
 static void rootfs_tar_is_learnt_and_remembered(void **state)
@@ -509,8 +525,9 @@ int main(void)
         TEST(bytes_behind_the_tar_count),
         TEST(a_long_padding_is_legal),
         TEST(incomplete_entries_are_replaced),
-        TEST(what_a_crash_may_have_taken_is_made_again),
-        TEST(what_is_on_the_disk_outlives_a_crash),
+        TEST(what_another_boot_made_is_read_before_it_counts),
+        TEST(what_a_crash_has_taken_is_made_again),
+        TEST(of_many_boots_some_are_remembered),
         TEST(rootfs_tar_is_learnt_and_remembered),
         TEST(damaged_memory_is_ignored),
         TEST(a_directory_needs_no_store),
