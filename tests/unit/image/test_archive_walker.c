@@ -52,7 +52,7 @@ static void write_archives(void)
     buf_release(&tar);
 }
 
-/* The position of the last member of that name. */
+/* The position of the last member of that name that is no link. */
 static uint64_t position_of(int fd, const char *want)
 {
     struct walker *w = walker_new(fd, 0, &err);
@@ -63,7 +63,7 @@ static uint64_t position_of(int fd, const char *want)
 
     assert_non_null(w);
     while ((rc = walker_next(w, &entry, name, &err)) == 0)
-        if (strcmp(name, want) == 0)
+        if (strcmp(name, want) == 0 && !archive_entry_hardlink(entry))
             found = walker_position(w);
     assert_int_equal(rc, 1);
     walker_free(&w);
