@@ -8,8 +8,9 @@ struct error;
 
 struct image_progress {
     /* phase: "wait" (somebody else extracts), "extract" (bytes of the image as stored),
-     * "compose" (layers), "verify" (entries of the store). May be NULL. total 0: not
-     * known. Called often; the callee throttles. */
+     * "compose" (layers), "confirm" (bytes of files that another boot extracted),
+     * "verify" (entries of the store). May be NULL. total 0: not known. Called often;
+     * the callee throttles. */
     void (*update)(void *arg, const char *phase, uint64_t done, uint64_t total);
     /* Not zero: stop, clean up and return an error with errnum ECANCELED. May be NULL.
      */

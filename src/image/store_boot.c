@@ -116,11 +116,12 @@ static void no_difference(void *arg, const char *how, const char *path)
 
 /* 0: the tree is what was made, and is marked so. */
 static int confirm(int dirfd, const char *tree, const struct digest *sums,
-                   const struct image_progress *progress, struct error *err)
+                   uint64_t bytes, const struct image_progress *progress,
+                   struct error *err)
 {
     _cleanup_(treesum_release) struct treesum expected = TREESUM_INIT;
     _cleanup_(treesum_release) struct treesum found = TREESUM_INIT;
-    struct treesum_options o = {.tolerant = true, .progress = progress};
+    struct treesum_options o = {.tolerant = true, .progress = progress, .total = bytes};
     _cleanup_close_ int root = -1;
     int rc = treesum_read(&expected, dirfd, sums, err);
 
@@ -151,7 +152,7 @@ int store_boot_confirm_layer(struct store *s, const struct digest *id,
         return -1;
     if (!digest_equal(&notes, &record.notes))
         return 1;
-    return confirm(dir, STORE_TREE, &record.sums, progress, err);
+    return confirm(dir, STORE_TREE, &record.sums, record.bytes, progress, err);
 }
 
 int store_boot_confirm_rootfs(struct store *s, const struct digest *id,
@@ -171,5 +172,5 @@ int store_boot_confirm_rootfs(struct store *s, const struct digest *id,
     /* What was left as layers is made again of them, which are confirmed for that. */
     if (rc != 0 || store_boot_counts(dir) || store_record_sums(dir, &sums))
         return rc < 0 ? -1 : 1;
-    return confirm(dir, STORE_ROOT, &sums, progress, err);
+    return confirm(dir, STORE_ROOT, &sums, entry.bytes, progress, err);
 }

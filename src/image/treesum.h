@@ -72,7 +72,9 @@ void treesum_inodes_sort(struct treesum_inodes *i);
 struct treesum_options {
     const struct treesum_inodes *known; /* sorted; may be NULL */
     struct treesum_inodes *learn;       /* gets the files that were read; may be NULL */
-    bool tolerant; /* what cannot be read is a line of its own, not an error */
+    bool tolerant;  /* what cannot be read is a line of its own, not an error */
+    uint64_t total; /* of the bytes that will be read, for progress: phase "confirm"; 0:
+                     * the caller tells how far it is */
     const struct image_progress *progress; /* for cancelling; may be NULL */
     uint64_t bytes;                        /* read; filled */
 };

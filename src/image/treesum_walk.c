@@ -194,6 +194,8 @@ static int walk_all(struct walk *w, int rootfd, struct error *err)
 
         if (strv_check(&w->todo, err) < 0 || progress_check(w->o->progress, err) < 0)
             return -1;
+        if (w->o->total > 0)
+            progress_update(w->o->progress, "confirm", w->o->bytes, w->o->total);
         path = steal_ptr(w->todo.items[w->todo.count - 1]);
         w->todo.count--;
         if (walk_dir(w, rootfd, path, &why) == 0)

@@ -25,6 +25,8 @@ static const char *phase_words(const char *phase)
 {
     if (strcmp(phase, "wait") == 0)
         return "waiting for the extraction of";
+    if (strcmp(phase, "confirm") == 0)
+        return "checking";
     return strcmp(phase, "compose") == 0 ? "composing" : "extracting";
 }
 

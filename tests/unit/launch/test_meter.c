@@ -38,6 +38,12 @@ static void a_waiter_has_no_rate_of_its_own(void **state)
                 "repx-launch: waiting for the extraction of a.tar: 0.50 of 1.50 GB");
 }
 
+static void what_another_boot_made_is_checked(void **state)
+{
+    expect_line("a.tar", "confirm", 500000000, 1500000000, 80,
+                "repx-launch: checking a.tar: 0.50 of 1.50 GB, 250 MB/s, 4 s left");
+}
+
 static void composing_counts_layers(void **state)
 {
     expect_line("a.tar", "compose", 2, 80, 80,
@@ -149,6 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_rate_and_time_left),
         cmocka_unit_test(a_waiter_has_no_rate_of_its_own),
+        cmocka_unit_test(what_another_boot_made_is_checked),
         cmocka_unit_test(composing_counts_layers),
         cmocka_unit_test(a_long_name_is_cut_at_its_front),
         cmocka_unit_test(a_narrow_terminal_keeps_the_numbers),
