@@ -164,25 +164,32 @@ static int make_tmpfs(struct error *err)
 
 static int attach_at(struct assembly *a, size_t i, int mount, struct error *err)
 {
-    const char *dest = a->plan->mounts[i].dest;
+    const struct plan_mount *m = &a->plan->mounts[i];
 
     if (mount < 0)
         return -1;
     /* Another unit of the job may put a file of the same text in the place of the one
-     * that was found (parameters.json): nothing can be mounted on that any more. */
+     * that was found (parameters.json), as what is mounted or where it is: the kernel
+     * attaches nothing that has no name any more, and nothing to such a file. */
     for (int tries = ATTACH_TRIES; tries > 0; tries--) {
         _cleanup_close_ int target =
-            stage_point(&a->way, dest, stage_point_of(a, i), err);
+            stage_point(&a->way, m->dest, stage_point_of(a, i), err);
 
         if (target < 0)
             return -1;
         if (mountfd_attach(mount, target, err) == 0) {
-            stage_way_mounted(&a->way, dest);
+            stage_way_mounted(&a->way, m->dest);
             return 0;
         }
         if (err->errnum != ENOENT || tries == 1)
             return -1;
         error_clear(err);
+        if (is_bind(m)) {
+            close(steal_fd(&a->sources[i]));
+            if (clone_source(m, &a->sources[i], err) < 0)
+                return -1;
+            mount = a->sources[i];
+        }
     }
     return -1;
 }

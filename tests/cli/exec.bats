@@ -284,3 +284,27 @@ composed_right() {
     launch exec -- /bin/true
     refused 2 --image
 }
+
+# As parameters.json is, by other units of the job: the kernel attaches no file that has no
+# name any more.
+@test "a file that is replaced all the time can be mounted, and mounted on" {
+    local pid n
+    echo text >"$T/file"
+    mkdir "$T/dir"
+    echo text >"$T/dir/file"
+    while :; do
+        for n in "$T/file" "$T/dir/file"; do
+            echo text >"$n.new" && mv "$n.new" "$n"
+        done
+        sleep 0.001
+    done 3>&- &
+    pid=$!
+    for ((n = 0; n < 40; n++)); do
+        launch exec --image "$image" -m "$T/file:/one" -m "$T/dir:/two:rw" -m "$T/file:/two/file" -- \
+            /bin/cat /one /two/file
+        [[ $status -eq 0 && $out == $'text\ntext' ]] || break
+    done
+    kill "$pid"
+    wait "$pid" || true
+    [[ $n -eq 40 ]] || show "launch $n"
+}

@@ -199,6 +199,12 @@ record() {
     jq -r "$2" "$(repx_dir "$1")/launch.json"
 }
 
+# no_slurmstepd_of ID: none on this machine calls itself the job's (of another cluster that
+# tests run beside this one it may, for a while).
+no_slurmstepd_of() {
+    ! grep -lzF "slurmstepd: [$1." /proc/[0-9]*/cmdline >/dev/null 2>&1
+}
+
 # ended_as ID STATE CODE: what Slurm says about the job; shows its output when it differs.
 ended_as() {
     local state code

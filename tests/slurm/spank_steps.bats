@@ -180,6 +180,9 @@ JOB
         [[ $(job_field "$id" JobState) == PENDING ]]
     }
     await 20 is_pending
+    # Slurm waits two minutes before it starts the job again, for what is left of it on the
+    # node; this is shorter.
+    await 60 no_slurmstepd_of "$id"
     scontrol update JobId="$id" StartTime=now
     finish "$id"
     ended_as "$id" COMPLETED 0:0
