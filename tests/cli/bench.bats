@@ -137,7 +137,11 @@ row() {
     cp "$BUILD"/src/repx-{step-join,sandbox-init,job} "$T/idle/src"
     cp "$BUILD"/tests/bench-* "$T/idle/tests"
     cp "$BUILD/CMakeCache.txt" "$T/idle"
-    printf '#!/bin/sh\n[ "$1" != broadcast ] || exit 0\nexec "%s" "$@"\n' "$LAUNCH" >"$T/idle/src/repx-launch"
+    # where the user of the cluster can execute it, also when the source is in root's home
+    mkdir "$T/real"
+    cp "$BUILD"/src/repx-{launch,step-join,sandbox-init,job} "$T/real"
+    chmod 0755 "$T" "$T/real"
+    printf '#!/bin/sh\n[ "$1" != broadcast ] || exit 0\nexec "%s" "$@"\n' "$T/real/repx-launch" >"$T/idle/src/repx-launch"
     chmod 0755 "$T/idle/src/repx-launch"
     bench --only cluster/stage --build-dir "$T/idle" --json "$T/result.json"
     exits 1

@@ -133,13 +133,13 @@ launch() {
 }
 
 # conformance_setup SWEEP: for setup_file. FILES: programs where every user can execute
-# them, as an installation has them, a lab of so many sweeps, images; and the engines.
+# them, also when the source is in root's home, a lab of so many sweeps, images; and the engines.
 conformance_setup() {
     FILES=$(scratch)
     export FILES
     chmod 0755 "$FILES"
     mkdir "$FILES/bin"
-    cp "$BUILD"/src/repx-{launch,sandbox-init,podman-hook} "$FILES/bin/"
+    cp "$BUILD"/src/repx-{launch,sandbox-init,podman-hook} "$SOURCE"/tests/{step_host,repx_rules}.py "$FILES/bin/"
     "$MAKE_LAB" --image unified --sweep "$1" --shebang nix "$FILES/sim-lab" >/dev/null
     "$IMAGES" "$FILES/images"
     engines_start "$RUNTIMES"

@@ -37,7 +37,7 @@ step() {
         shift
     done
     status=0
-    "${AS[@]}" "$SOURCE/tests/step_host.py" "${own[@]}" "$LAUNCH" "--image=$image" "${@:2}" \
+    "${AS[@]}" "$FILES/bin/step_host.py" "${own[@]}" "$LAUNCH" "--image=$image" "${@:2}" \
         >"$T/stdout" 2>"$T/stderr" </dev/null || status=$?
     answer=$(head -n 1 "$T/stdout") out=$(tail -n +2 "$T/stdout") err=$(<"$T/stderr")
     [[ $status -eq 0 && $(jq -r .phase <<<"$answer") == ready ]] || show "answer: $answer"
@@ -98,7 +98,7 @@ host_network() {
 
 # Once the sandbox is there no process of it is, and no file: the tasks come later.
 nothing_is_left() {
-    local check="! '$RULES' processes '$LOCAL' | grep -v step_host &&
+    local check="! '$FILES/bin/repx_rules.py' processes '$LOCAL' | grep -v step_host &&
         ! find '$LOCAL/repx/engines' -mindepth 1 2>/dev/null | grep -v '/lock\$' &&
         ! find /tmp -maxdepth 2 -name launch -lname '$LOCAL/*' 2>/dev/null | grep ."
     step --run "$check" --join 'cat /data/keep /etc/passwd >/dev/null && echo 1 >/tmp/x && ls /bin/sh'
@@ -119,7 +119,7 @@ begun() {
 killed() {
     local host launcher pause
     for pause in 0 0.08 0.16; do
-        "${AS[@]}" "$SOURCE/tests/step_host.py" "$LAUNCH" "--image=$image" </dev/null >"$T/killed" 2>&1 &
+        "${AS[@]}" "$FILES/bin/step_host.py" "$LAUNCH" "--image=$image" </dev/null >"$T/killed" 2>&1 &
         host=$!
         until begun || ! kill -0 "$host" 2>/dev/null; do :; done
         sleep "$pause"
