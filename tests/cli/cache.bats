@@ -269,7 +269,9 @@ PYTHON
     (
         ulimit -f 262144 # KiB: more than 256 MiB in a file is a signal
         launch exec --image "$T/bomb.tar" -- /bin/true
-        refused 125 "$T/bomb.tar" 'cache_max_size' 'MiB'
+        exits 125
+        # how far it came when it was looked at decides whether the other image had to go first
+        says "$T/bomb.tar" 'cache_max_size' 'MiB'
     )
     tmp_empty
     use "$first"
