@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "image/layernotes.h"
@@ -107,60 +108,97 @@ int store_boot_sync_all(struct store *s, const struct image *img, int dirfd,
     return 0;
 }
 
-static void no_difference(void *arg, const char *how, const char *path)
+struct teller {
+    void (*problem)(void *arg, char *text);
+    void *arg;
+    int found; /* 1: there was one */
+};
+
+static void tell(struct teller *t, char *text)
 {
-    (void)arg;
-    (void)how;
-    (void)path;
+    t->found = 1;
+    t->problem(t->arg, text);
 }
 
-/* 0: the tree is what was made, and is marked so. */
-static int confirm(int dirfd, const char *tree, const struct digest *sums,
-                   uint64_t bytes, const struct image_progress *progress,
-                   struct error *err)
+static void differs(void *arg, const char *how, const char *path)
+{
+    tell(arg, str_printf("%s /%s", how, path));
+}
+
+static int check_notes(int dirfd, const struct digest *notes, struct teller *t,
+                       struct error *err)
+{
+    struct digest found;
+
+    if (layernotes_sum(dirfd, &found, err) < 0)
+        return -1;
+    if (!digest_equal(&found, notes))
+        tell(t, strdup("its notes are damaged"));
+    return 0;
+}
+
+int store_boot_check(int dirfd, const struct store_content *c,
+                     struct treesum_options *o, void (*problem)(void *arg, char *text),
+                     void *arg, struct error *err)
 {
     _cleanup_(treesum_release) struct treesum expected = TREESUM_INIT;
     _cleanup_(treesum_release) struct treesum found = TREESUM_INIT;
-    struct treesum_options o = {.tolerant = true, .progress = progress, .total = bytes};
+    struct teller t = {problem, arg, 0};
     _cleanup_close_ int root = -1;
-    int rc = treesum_read(&expected, dirfd, sums, err);
+    int rc = treesum_read(&expected, dirfd, &c->sums, err);
 
+    if (rc == 1)
+        tell(&t, strdup("its checksums are missing or damaged"));
     if (rc != 0)
         return rc;
-    root = openat(dirfd, tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (root < 0)
+    root = openat(dirfd, c->tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (root < 0) {
+        tell(&t, strdup("its tree is missing"));
         return 1;
-    if (treesum_walk(&found, root, &o, err) < 0)
+    }
+    if ((c->notes && check_notes(dirfd, c->notes, &t, err) < 0) ||
+        treesum_walk(&found, root, o, err) < 0)
         return -1;
-    if (treesum_compare(&expected, &found, no_difference, NULL) > 0)
-        return 1;
-    return store_boot_mark(dirfd, err);
+    treesum_compare(&expected, &found, differs, &t);
+    return t.found;
+}
+
+static void pass_over(void *arg, char *text)
+{
+    (void)arg;
+    free(text);
+}
+
+static int confirm(int dirfd, const struct store_content *c, uint64_t bytes,
+                   const struct image_progress *progress, struct error *err)
+{
+    struct treesum_options o = {.tolerant = true, .progress = progress, .total = bytes};
+    int rc = store_boot_check(dirfd, c, &o, pass_over, NULL, err);
+
+    return rc != 0 ? rc : store_boot_mark(dirfd, err);
 }
 
 int store_boot_confirm_layer(struct store *s, const struct digest *id,
                              const struct image_progress *progress, struct error *err)
 {
     struct store_layer_record record = {0};
+    struct store_content content = {.tree = STORE_TREE, .notes = &record.notes};
     _cleanup_close_ int dir = -1;
-    struct digest notes;
 
     dir =
         openat(s->layers_fd, id->hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0 || store_record_read_layer(dir, id, &record) != 0)
         return 1;
-    if (layernotes_sum(dir, &notes, err) < 0)
-        return -1;
-    if (!digest_equal(&notes, &record.notes))
-        return 1;
-    return confirm(dir, STORE_TREE, &record.sums, record.bytes, progress, err);
+    content.sums = record.sums;
+    return confirm(dir, &content, record.bytes, progress, err);
 }
 
 int store_boot_confirm_rootfs(struct store *s, const struct digest *id,
                               const struct image_progress *progress, struct error *err)
 {
     struct store_entry entry = {.id = *id};
+    struct store_content content = {.tree = STORE_ROOT};
     _cleanup_close_ int dir = -1;
-    struct digest sums;
     int rc;
 
     dir =
@@ -170,7 +208,7 @@ int store_boot_confirm_rootfs(struct store *s, const struct digest *id,
     rc = store_record_read_rootfs(dir, &entry, err);
     free(entry.name);
     /* What was left as layers is made again of them, which are confirmed for that. */
-    if (rc != 0 || store_boot_counts(dir) || store_record_sums(dir, &sums))
+    if (rc != 0 || store_boot_counts(dir) || store_record_sums(dir, &content.sums))
         return rc < 0 ? -1 : 1;
-    return confirm(dir, STORE_ROOT, &sums, entry.bytes, progress, err);
+    return confirm(dir, &content, entry.bytes, progress, err);
 }

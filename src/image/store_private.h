@@ -16,6 +16,7 @@ struct extract;
 struct extract_layer;
 struct source;
 struct strv;
+struct treesum_options;
 
 #define STORE_NAME "store-v1"
 #define STORE_RECORD "record.json"
@@ -147,6 +148,17 @@ int store_boot_sync(int dirfd, struct error *err);
 /* The same with the layers of the image, whose locks the caller holds. */
 int store_boot_sync_all(struct store *s, const struct image *img, int dirfd,
                         struct error *err);
+/* What an entry has to be. */
+struct store_content {
+    const char *tree;           /* name of its tree */
+    struct digest sums;         /* of its treesum file */
+    const struct digest *notes; /* of a layer's notes; NULL: it has none */
+};
+/* Reads the entry below dirfd and compares it. Each problem is told by a text that the
+ * callee owns. 0: there is none; 1; -1. */
+int store_boot_check(int dirfd, const struct store_content *c,
+                     struct treesum_options *o, void (*problem)(void *arg, char *text),
+                     void *arg, struct error *err);
 /* Reads a layer, or a composed tree, that another boot made; the caller holds its lock
  * exclusively. 0: it is what was made, and counts from now on; 1: it is not, or not
  * there; -1. */

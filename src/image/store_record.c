@@ -18,9 +18,10 @@
 #include "sys/pathfd.h"
 #include "sys/process.h"
 
-/* 4: with checksums of the tree, contents summed by XXH3, and notes that tell of
- * whiteouts. An entry of another version does not count and is made again. */
-#define RECORD_VERSION 4
+/* 5: with checksums of the tree, contents summed by XXH3, notes that tell of whiteouts,
+ * and a digest of the notes. An entry of another version does not count and is made
+ * again. */
+#define RECORD_VERSION 5
 
 /* Not durable by itself: what that means is store_boot's. */
 static int write_record(int dirfd, json_t *record, struct error *err)

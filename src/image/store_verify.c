@@ -39,8 +39,10 @@ void store_verified_release(struct store_verified *v)
     *v = (struct store_verified)STORE_VERIFIED_INIT;
 }
 
-static void add_problem(struct store_damage *d, char *text)
+static void add_problem(void *arg, char *text)
 {
+    struct store_damage *d = arg;
+
     d->n_problems++;
     if (d->n_problems <= PROBLEMS_MAX)
         strv_take(&d->problems, text);
@@ -48,42 +50,22 @@ static void add_problem(struct store_damage *d, char *text)
         free(text);
 }
 
-static void differs(void *arg, const char *how, const char *path)
+/* The entry's directory against what it has to be; differences go to d. */
+static int check_tree(struct verification *v, int dir, const struct store_content *c,
+                      struct store_damage *d, struct error *err)
 {
-    add_problem(arg, str_printf("%s /%s", how, path));
-}
-
-/* The entry's directory against its checksums; differences go to d. */
-static int check_tree(struct verification *v, int dir, const char *tree,
-                      const struct digest *sums, struct store_damage *d,
-                      struct error *err)
-{
-    _cleanup_(treesum_release) struct treesum expected = TREESUM_INIT;
-    _cleanup_(treesum_release) struct treesum found = TREESUM_INIT;
     struct treesum_options o = {.known = d->layer ? NULL : &v->read,
                                 .learn = d->layer ? &v->read : NULL,
                                 .tolerant = true,
                                 .progress = v->progress};
     struct error ignored = ERROR_INIT;
-    _cleanup_close_ int root = -1;
-    int rc = treesum_read(&expected, dir, sums, err);
+    int rc = store_boot_check(dir, c, &o, add_problem, d, err);
 
-    if (rc == 1)
-        add_problem(d, strdup("its checksums are missing or damaged"));
-    if (rc != 0)
-        return rc < 0 ? -1 : 0;
-    root = openat(dir, tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (root < 0) {
-        add_problem(d, strdup("its tree is missing"));
-        return 0;
-    }
-    if (treesum_walk(&found, root, &o, err) < 0)
-        return -1;
     v->out->bytes += o.bytes;
     /* of another boot: the next launch need not read it again */
-    if (treesum_compare(&expected, &found, differs, d) == 0 && !store_boot_counts(dir))
+    if (rc == 0 && !store_boot_counts(dir))
         store_boot_mark(dir, &ignored);
-    return 0;
+    return rc < 0 ? -1 : 0;
 }
 
 /* Takes d over when it has problems. */
@@ -120,6 +102,7 @@ static int check_layer(struct verification *v, struct catalog_layer *l,
     _cleanup_free_ char *name = str_printf("layer-%s.lock", l->id.hex);
     struct store_damage d = {.id = l->id, .layer = true};
     struct store_layer_record record = {0};
+    struct store_content content = {.tree = STORE_TREE, .notes = &record.notes};
     struct lockfile lock = LOCKFILE_INIT;
     _cleanup_close_ int dir = -1;
     int rc;
@@ -135,7 +118,8 @@ static int check_layer(struct verification *v, struct catalog_layer *l,
     /* Busy: it is being extracted. Without a record: a leftover, which nobody uses. */
     if (dir >= 0 && store_record_read_layer(dir, &l->id, &record) == 0) {
         v->out->layers++;
-        rc = check_tree(v, dir, STORE_TREE, &record.sums, &d, err);
+        content.sums = record.sums;
+        rc = check_tree(v, dir, &content, &d, err);
     }
     lockfile_release(&lock);
     l->bad = d.n_problems > 0;
@@ -164,8 +148,8 @@ static int check_image(struct verification *v, const struct catalog_image *i,
     _cleanup_free_ char *name = str_printf("rootfs-%s.use", i->e.id.hex);
     struct store_damage d = {.id = i->e.id};
     struct lockfile lock = LOCKFILE_INIT;
+    struct store_content content = {.tree = STORE_ROOT};
     _cleanup_close_ int dir = -1;
-    struct digest sums;
     int rc;
 
     if (!name)
@@ -184,8 +168,8 @@ static int check_image(struct verification *v, const struct catalog_image *i,
         v->out->images++;
         check_parts(v, i, &d);
         /* of one that was left as layers there is nothing more */
-        if (!store_record_sums(dir, &sums))
-            rc = check_tree(v, dir, STORE_ROOT, &sums, &d, err);
+        if (!store_record_sums(dir, &content.sums))
+            rc = check_tree(v, dir, &content, &d, err);
     }
     lockfile_release(&lock);
     if (keep_damage(v, &d, err) < 0)

@@ -210,6 +210,19 @@ static void damaged_checksums_are_damage(void **state)
     repaired();
 }
 
+/* They are no part of the tree: which names are links to layers below, and whiteouts.
+ */
+static void lost_notes_are_damage(void **state)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), LAYERS "/%s/notes", img.layers[1].diff_id.hex);
+    overwrite(path, "?");
+    verify(2); /* the layer, and the image made of it */
+    assert_string_equal(result.damaged[0].problems.items[0], "its notes are damaged");
+    repaired();
+}
+
 static void what_is_in_use_is_told_and_stays(void **state)
 {
     (void)state;
@@ -252,6 +265,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_changed_root_filesystem_is_found, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(damaged_checksums_are_damage, setup, teardown),
+        cmocka_unit_test_setup_teardown(lost_notes_are_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_in_use_is_told_and_stays, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_missing_layer_is_damage_of_its_images, setup,
