@@ -92,6 +92,20 @@ says() {
     done
 }
 
+# step_host OPTIONS OF step_host.py -- OPTIONS OF THE STEP: which STEP_HOST (the program, and how
+# it is run) plays; sets status, answer (the JSON), out (what came behind it) and err.
+step_host() {
+    local own=()
+    while (($#)) && [[ $1 != -- ]]; do
+        own+=("$1")
+        shift
+    done
+    status=0
+    "${STEP_HOST[@]}" "${own[@]}" "$LAUNCH" "${STEP_OPTIONS[@]}" "${@:2}" >"$T/stdout" 2>"$T/stderr" </dev/null ||
+        status=$?
+    answer=$(head -n 1 "$T/stdout") out=$(tail -n +2 "$T/stdout") err=$(<"$T/stderr")
+}
+
 # refused CODE TEXT...: one printable line on stderr, nothing on stdout, this exit code.
 refused() {
     exits "$1"

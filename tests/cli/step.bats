@@ -23,20 +23,10 @@ teardown() {
     test_end
 }
 
-# step OPTIONS OF step_host.py -- OPTIONS OF THE STEP: answer is the JSON, out what came
-# behind it.
+# step OPTIONS OF step_host.py -- OPTIONS OF THE STEP: as step_host.
 step() {
-    local own=()
-    while (($#)) && [[ $1 != -- ]]; do
-        own+=("$1")
-        shift
-    done
-    status=0
-    "$SOURCE/tests/step_host.py" "${own[@]}" "$LAUNCH" "${@:2}" >"$T/stdout" 2>"$T/stderr" </dev/null ||
-        status=$?
-    answer=$(head -n 1 "$T/stdout")
-    out=$(tail -n +2 "$T/stdout")
-    err=$(<"$T/stderr")
+    local STEP_HOST=("$SOURCE/tests/step_host.py") STEP_OPTIONS=()
+    step_host "$@"
 }
 
 # answered EXPRESSION...: each jq expression holds for the answer.

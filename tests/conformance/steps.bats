@@ -28,18 +28,10 @@ teardown() {
     test_end
 }
 
-# step OPTIONS OF step_host.py -- OPTIONS OF THE STEP: must end well; answer is the JSON,
-# out what came behind it.
+# step OPTIONS OF step_host.py -- OPTIONS OF THE STEP: as step_host; must end well.
 step() {
-    local own=()
-    while (($#)) && [[ $1 != -- ]]; do
-        own+=("$1")
-        shift
-    done
-    status=0
-    "${AS[@]}" "$FILES/bin/step_host.py" "${own[@]}" "$LAUNCH" "--image=$image" "${@:2}" \
-        >"$T/stdout" 2>"$T/stderr" </dev/null || status=$?
-    answer=$(head -n 1 "$T/stdout") out=$(tail -n +2 "$T/stdout") err=$(<"$T/stderr")
+    local STEP_HOST=("${AS[@]}" "$FILES/bin/step_host.py") STEP_OPTIONS=("--image=$image")
+    step_host "$@"
     [[ $status -eq 0 && $(jq -r .phase <<<"$answer") == ready ]] || show "answer: $answer"
 }
 
