@@ -67,15 +67,23 @@ in_image() {
     err=$(head -c 65536 "$T/stderr" | tr -d '\0')
 }
 
+# ended_with CODE: the code that comes of it, and in a file what was said.
+ended_with() {
+    local got=0
+    "${AS[@]}" "$LAUNCH" exec --image "$image" -- /bin/sh -c "exit $1" \
+        </dev/null >"$T/said.$1" 2>&1 || got=$?
+    echo "$1 $got"
+}
+
+# Some at once: an engine waits more than it works.
 exit_codes() {
-    local code codes='0 1 2 77 125 126 127 128 137 143 255'
-    [[ $runtime == podman || $runtime == docker ]] || codes=$(seq 0 255)
-    [[ $runtime != podman && $runtime != docker ]] || codes='0 1 125 126 127 137 255'
-    for code in $codes; do
-        in_image /bin/sh -c "exit $code"
-        exits "$code"
-        ! grep -qv 'no isolation\|^$' <<<"$err" || show 'the job has said nothing'
-    done
+    local code
+    for code in {0..255}; do
+        ended_with "$code" &
+        ((code % 4 != 3)) || wait
+    done >"$T/ended"
+    sort -n "$T/ended" | diff <(paste -d' ' <(seq 0 255) <(seq 0 255)) -
+    ! grep -v 'no isolation\|^$' "$T"/said.* || show 'the job has said nothing'
 }
 
 @test "exit codes are the job's, also those that runtimes use themselves" {
