@@ -64,22 +64,47 @@ bool pathset_add(struct pathset *s, const char *path, size_t value)
     return true;
 }
 
+const struct pathset_item *pathset_find(const struct pathset *s, const char *path)
+{
+    bool found;
+    size_t at = position(s, path, strlen(path), &found);
+
+    return found ? &s->items[at] : NULL;
+}
+
+/* The length of the deepest directory above the first len bytes of path that is no
+ * longer than most; 1 is "/" itself, 0 that there is none. */
+static size_t above(const char *path, size_t len, size_t most)
+{
+    if (len <= 1)
+        return 0;
+    if (most >= len)
+        most = len - 1;
+    while (most > 0 && path[most] != '/')
+        most--;
+    return most > 1 ? most : 1;
+}
+
+/* All that sorts between a directory and what is below it begins with that directory:
+ * so does the item before the path, and what the two have in common is as long as an
+ * item above the path can be. */
 const struct pathset_item *pathset_cover(const struct pathset *s, const char *path)
 {
-    size_t len = strlen(path), at;
-    bool found;
+    size_t len = strlen(path);
 
     while (len > 0) {
-        at = position(s, path, len, &found);
+        bool found;
+        size_t at = position(s, path, len, &found), common = 0;
+        const char *before;
+
         if (found)
             return &s->items[at];
-        if (len == 1)
+        if (at == 0)
             break;
-        while (len > 0 && path[len - 1] != '/')
-            len--;
-        /* "/" itself comes last */
-        if (len > 1)
-            len--;
+        before = s->items[at - 1].path;
+        while (common < len && before[common] == path[common])
+            common++;
+        len = above(path, len, common);
     }
     return NULL;
 }

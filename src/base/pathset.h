@@ -28,6 +28,9 @@ void pathset_release(struct pathset *s);
 /* Adds the path; one that is there keeps its value. False: it was there. */
 bool pathset_add(struct pathset *s, const char *path, size_t value);
 
+/* The item at the path itself; NULL: none. */
+const struct pathset_item *pathset_find(const struct pathset *s, const char *path);
+
 /* The item at the path or the nearest above it; NULL: none. "/" is above everything. */
 const struct pathset_item *pathset_cover(const struct pathset *s, const char *path);
 

@@ -24,9 +24,9 @@ void json_write_string(struct buf *b, const char *s)
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
 
-        e = strchr(escapes, c);
-        if (!e && c >= 0x20)
+        if (c >= 0x20 && c != '"' && c != '\\')
             continue;
+        e = strchr(escapes, c);
         buf_add(b, run, (size_t)(s - run));
         run = s + 1;
         if (e)

@@ -77,26 +77,38 @@ void labcodec_count(struct labcodec *c, size_t *n, size_t element_min)
     }
 }
 
+bool labcodec_view(struct labcodec *c, const char **s, size_t *len)
+{
+    size_t n = (size_t)read_u64(c);
+
+    if (c->failed || n == 0)
+        return false;
+    if (n - 1 > left(c) || memchr(c->data, '\0', n - 1)) {
+        c->failed = true;
+        return false;
+    }
+    *s = (const char *)c->data;
+    *len = n - 1;
+    c->data += n - 1;
+    return true;
+}
+
 void labcodec_string(struct labcodec *c, char **s)
 {
-    size_t n = *s ? strlen(*s) + 1 : 0;
+    const char *text;
+    size_t n;
 
     if (c->out) {
+        n = *s ? strlen(*s) + 1 : 0;
         write_u64(c, n);
         if (n > 1)
             buf_add(c->out, *s, n - 1);
         return;
     }
-    n = (size_t)read_u64(c);
-    if (c->failed || n == 0)
+    if (!labcodec_view(c, &text, &n))
         return;
-    if (n - 1 > left(c) || memchr(c->data, '\0', n - 1)) {
-        c->failed = true;
-        return;
-    }
-    *s = strndup((const char *)c->data, n - 1);
+    *s = strndup(text, n);
     c->failed = !*s;
-    c->data += n - 1;
 }
 
 void labcodec_text(struct labcodec *c, char **s)

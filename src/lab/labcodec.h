@@ -39,6 +39,9 @@ void labcodec_u64(struct labcodec *c, uint64_t *v);
 void labcodec_size(struct labcodec *c, size_t *v);
 void labcodec_bool(struct labcodec *c, bool *v);
 void labcodec_string(struct labcodec *c, char **s);
+/* Reading only: a string where it is, not terminated. False: it is NULL, or a failure.
+ */
+bool labcodec_view(struct labcodec *c, const char **s, size_t *len);
 /* As labcodec_string; NULL is a failure. */
 void labcodec_text(struct labcodec *c, char **s);
 /* A digest of 64 hexadecimal digits, or "", in 65 bytes. */

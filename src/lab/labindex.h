@@ -79,14 +79,16 @@ int labindex_head_read(struct labindex *ix, struct lab *lab, const void *data,
 void labindex_sweep(int dirfd);
 
 /* The functions below: 0, or -1 when the index is damaged. */
-int labindex_job_id(struct labindex *ix, size_t job, char **id);
+/* A job's id where it is, not terminated, valid until the next call. */
+int labindex_job_id(struct labindex *ix, size_t job, const char **id, size_t *len);
 /* The record of a job: *data is valid until the next call. */
 int labindex_record(struct labindex *ix, size_t job, const unsigned char **data,
                     size_t *len);
 /* Entry i of a run's list. */
 int labindex_run_job(struct labindex *ix, size_t run, size_t i, size_t *job);
-/* The first job whose id is not less than name. */
-int labindex_lower_bound(struct labindex *ix, const char *name, size_t *at);
+/* The first job whose id is not less than name; in *found whether it is that name. */
+int labindex_lower_bound(struct labindex *ix, const char *name, size_t *at,
+                         bool *found);
 
 /* The jobs of one run, or of one name as lab_find_job understands it. found(arg, job)
  * may return -1. */

@@ -51,7 +51,8 @@ int labindex_record(struct labindex *ix, size_t job, const unsigned char **data,
     return read_record(ix, job, SIZE_MAX, data, len);
 }
 
-static int read_id(struct labindex *ix, size_t job, size_t most, char **id)
+static int read_id(struct labindex *ix, size_t job, size_t most, const char **id,
+                   size_t *id_len)
 {
     const unsigned char *data;
     struct labcodec c;
@@ -60,19 +61,15 @@ static int read_id(struct labindex *ix, size_t job, size_t most, char **id)
     if (read_record(ix, job, most, &data, &len) < 0)
         return -1;
     c = labcodec_reader(data, len);
-    labcodec_text(&c, id);
-    return c.failed ? -1 : 0;
+    return labcodec_view(&c, id, id_len) ? 0 : -1;
 }
 
 /* It comes first in the record, which is long for a job with many inputs. */
-int labindex_job_id(struct labindex *ix, size_t job, char **id)
+int labindex_job_id(struct labindex *ix, size_t job, const char **id, size_t *len)
 {
-    *id = NULL;
-    if (read_id(ix, job, ID_USUAL, id) == 0)
+    if (read_id(ix, job, ID_USUAL, id, len) == 0)
         return 0;
-    free(*id);
-    *id = NULL;
-    return read_id(ix, job, SIZE_MAX, id);
+    return read_id(ix, job, SIZE_MAX, id, len);
 }
 
 int labindex_run_job(struct labindex *ix, size_t run, size_t i, size_t *job)
@@ -86,22 +83,34 @@ int labindex_run_job(struct labindex *ix, size_t run, size_t i, size_t *job)
     return *job < ix->n_jobs ? 0 : -1;
 }
 
-int labindex_lower_bound(struct labindex *ix, const char *name, size_t *at)
+/* As strcmp. */
+static int compare(const char *id, size_t len, const char *name, size_t name_len)
 {
-    size_t low = 0, high = ix->n_jobs;
+    int order = memcmp(id, name, len < name_len ? len : name_len);
 
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        _cleanup_free_ char *id = NULL;
+    return order ? order : (len > name_len) - (len < name_len);
+}
 
-        if (labindex_job_id(ix, mid, &id) < 0)
+int labindex_lower_bound(struct labindex *ix, const char *name, size_t *at, bool *found)
+{
+    size_t low = 0, high = ix->n_jobs, n = strlen(name);
+
+    *found = false;
+    while (low < high && !*found) {
+        size_t mid = low + (high - low) / 2, len;
+        const char *id;
+        int order;
+
+        if (labindex_job_id(ix, mid, &id, &len) < 0)
             return -1;
-        if (strcmp(id, name) < 0)
+        order = compare(id, len, name, n);
+        *found = order == 0;
+        if (order < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    *at = low;
+    *at = *found ? high : low;
     return 0;
 }
 
@@ -153,24 +162,23 @@ int labindex_each_named(struct labindex *ix, const char *name, labindex_found fo
                         void *arg)
 {
     size_t n = strlen(name), at;
-    bool any = false;
+    bool any = false, exact;
 
-    if (labindex_lower_bound(ix, name, &at) < 0)
+    if (labindex_lower_bound(ix, name, &at, &exact) < 0)
         return -1;
+    if (n > 0 && exact)
+        return found(arg, at); /* the id itself counts, not those that it begins */
     for (; n > 0 && at < ix->n_jobs; at++) {
-        _cleanup_free_ char *id = NULL;
-        bool exact;
+        const char *id;
+        size_t len;
 
-        if (labindex_job_id(ix, at, &id) < 0)
+        if (labindex_job_id(ix, at, &id, &len) < 0)
             return -1;
-        if (strncmp(id, name, n) != 0)
+        if (len < n || memcmp(id, name, n) != 0)
             break;
         any = true;
-        exact = id[n] == '\0';
         if (found(arg, at) < 0)
             return -1;
-        if (exact)
-            break; /* the id itself counts, not those that it begins */
     }
     return any ? 0 : each_by_name(ix, name, found, arg);
 }

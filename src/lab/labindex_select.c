@@ -92,16 +92,12 @@ static int add_run(struct selection *s, const char *name)
 /* A producer that the lab does not have is an error later, where it is used. */
 static int add_producer(struct selection *s, const char *id)
 {
-    _cleanup_free_ char *found = NULL;
+    bool found;
     size_t at;
 
-    if (labindex_lower_bound(s->ix, id, &at) < 0)
+    if (labindex_lower_bound(s->ix, id, &at, &found) < 0)
         return -1;
-    if (at == s->ix->n_jobs)
-        return 0;
-    if (labindex_job_id(s->ix, at, &found) < 0)
-        return -1;
-    if (strcmp(found, id) == 0)
+    if (found)
         add_needed(s, at, WANT_WHOLE);
     return 0;
 }

@@ -73,14 +73,13 @@ void labpages_init(struct labpages *p, int fd, uint64_t size, uint64_t salt)
     memset(p->number, 0, sizeof(p->number));
 }
 
-static int read_page(struct labpages *p, uint64_t page, unsigned char *out,
+static int read_page(struct labpages *p, uint64_t page, unsigned char *raw,
                      struct error *err)
 {
-    unsigned char raw[LABPAGES_SIZE];
     size_t done = 0;
 
-    while (done < sizeof(raw)) {
-        ssize_t n = pread(p->fd, raw + done, sizeof(raw) - done,
+    while (done < LABPAGES_SIZE) {
+        ssize_t n = pread(p->fd, raw + done, LABPAGES_SIZE - done,
                           (off_t)(page * LABPAGES_SIZE + done));
 
         if (n < 0 && errno == EINTR)
@@ -95,7 +94,6 @@ static int read_page(struct labpages *p, uint64_t page, unsigned char *out,
         labpages_checksum(raw, LABPAGES_DATA, p->salt + page))
         return error_fail(err, "page %llu of the lab's index is damaged",
                           (unsigned long long)page);
-    memcpy(out, raw, LABPAGES_DATA);
     return 0;
 }
 

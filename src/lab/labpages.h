@@ -16,7 +16,7 @@ struct error;
 enum {
     LABPAGES_SIZE = 4096,
     LABPAGES_DATA = LABPAGES_SIZE - 8, /* the checksum is at the end */
-    LABPAGES_CACHED = 32,
+    LABPAGES_CACHED = 256, /* memory is used for those that were read only */
 };
 
 /* A checksum of len bytes. Any change of one 64-bit word changes it for certain, other
@@ -32,7 +32,7 @@ struct labpages {
     uint64_t size; /* bytes of data */
     uint64_t salt;
     uint64_t number[LABPAGES_CACHED]; /* page number plus one; 0: empty */
-    unsigned char pages[LABPAGES_CACHED][LABPAGES_DATA];
+    unsigned char pages[LABPAGES_CACHED][LABPAGES_SIZE];
 };
 
 void labpages_init(struct labpages *p, int fd, uint64_t size, uint64_t salt);

@@ -46,9 +46,7 @@ static int bindlist_grow(struct bindlist *l, struct error *err)
 
 bool bindlist_has(const struct bindlist *l, const char *dest)
 {
-    const struct pathset_item *cover = pathset_cover(&l->dests, dest);
-
-    return cover && strcmp(cover->path, dest) == 0;
+    return pathset_find(&l->dests, dest) != NULL;
 }
 
 int bindlist_add(struct bindlist *l, enum plan_mount_kind kind, enum plan_role role,

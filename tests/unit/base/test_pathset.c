@@ -43,6 +43,42 @@ static void nearest_above(void **state)
     pathset_release(&s);
 }
 
+/* Neighbours in the order of bytes hide a directory that is not right before. */
+static void siblings_between(void **state)
+{
+    struct pathset s = PATHSET_INIT;
+
+    (void)state;
+    pathset_add(&s, "/a/b", 1);
+    pathset_add(&s, "/a/b-c", 2);
+    pathset_add(&s, "/a/b.d/e", 3);
+    pathset_add(&s, "/a/b/c+/d", 4);
+    assert_string_equal(cover(&s, "/a/b/c"), "/a/b");
+    assert_string_equal(cover(&s, "/a/b/c/d"), "/a/b");
+    assert_string_equal(cover(&s, "/a/b/c+/e"), "/a/b");
+    assert_string_equal(cover(&s, "/a/b/c+/d/e"), "/a/b/c+/d");
+    assert_string_equal(cover(&s, "/a/b.d/f"), "-");
+    pathset_add(&s, "/", 5);
+    assert_string_equal(cover(&s, "/a/b.d/f"), "/");
+    pathset_release(&s);
+}
+
+static void exactly_there(void **state)
+{
+    struct pathset s = PATHSET_INIT;
+
+    (void)state;
+    assert_null(pathset_find(&s, "/a"));
+    pathset_add(&s, "/a", 1);
+    pathset_add(&s, "/a/b", 2);
+    assert_int_equal(pathset_find(&s, "/a")->value, 1);
+    assert_int_equal(pathset_find(&s, "/a/b")->value, 2);
+    assert_null(pathset_find(&s, "/a/b/c"));
+    assert_null(pathset_find(&s, "/a/"));
+    assert_null(pathset_find(&s, "/"));
+    pathset_release(&s);
+}
+
 /* Against the obvious way, for many paths of a small alphabet. */
 static void as_a_list_would_say(void **state)
 {
@@ -86,6 +122,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nearest_above),
+        cmocka_unit_test(siblings_between),
+        cmocka_unit_test(exactly_there),
         cmocka_unit_test(as_a_list_would_say),
     };
 

@@ -4,7 +4,7 @@
 
 #include <sys/mman.h>
 
-#define N_PAGES 70 /* more than are cached */
+#define N_PAGES (2 * LABPAGES_CACHED + 6) /* more than are cached */
 
 static void fill(struct buf *data, size_t len)
 {
