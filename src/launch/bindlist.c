@@ -116,32 +116,7 @@ out:
     return r;
 }
 
-/* Splits base/outputs/<...>/out[/rest]: the length of the part up to and with "out", 0
- * when path is none. */
-static size_t artifact_out_length(const char *base, const char *path)
-{
-    size_t n = strlen(base);
-    const char *p = path + n;
-    unsigned depth = 0;
-
-    if (strncmp(path, base, n) != 0 || strncmp(p, "/outputs/", 9) != 0)
-        return 0;
-    p += 9;
-    while (*p) {
-        size_t len = strcspn(p, "/");
-
-        /* job/out, job/scatter/out, job/branch-N/step-NAME/out */
-        if (depth > 0 && len == 3 && strncmp(p, "out", 3) == 0)
-            return (size_t)(p - path) + 3;
-        if (++depth > 3)
-            return 0;
-        p += len + (p[len] == '/');
-    }
-    return 0;
-}
-
-/* Is there a directory in the list that shows what is at path already? */
-static bool bindlist_shows(const struct bindlist *l, const char *path)
+bool bindlist_shows(const struct bindlist *l, const char *path)
 {
     for (size_t i = 0; i < l->n; i++) {
         size_t n = strlen(l->items[i].dest);
@@ -150,76 +125,6 @@ static bool bindlist_shows(const struct bindlist *l, const char *path)
             return true;
     }
     return false;
-}
-
-/* The artifact cannot be opened beneath its producer's out: when its last component is
- * a symbolic link, that link is made again in the sandbox, unless all of out is bound
- * before and has it (bwrap makes no link where one is). */
-static int add_artifact_link(struct bindlist *l, int outfd, const char *rest,
-                             const char *path, struct error *err)
-{
-    char target[4096];
-    _cleanup_free_ char *parent = NULL;
-    _cleanup_close_ int dirfd = -1;
-    const char *slash = strrchr(rest, '/');
-    const char *leaf = slash ? slash + 1 : rest;
-    struct error ignored = ERROR_INIT;
-    ssize_t n;
-
-    parent = slash ? strndup(rest, (size_t)(slash - rest)) : strdup(".");
-    if (!parent)
-        return error_oom(err);
-    dirfd = pathfd_open_beneath(outfd, parent, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
-                                &ignored);
-    if (dirfd < 0)
-        return -1;
-    n = readlinkat(dirfd, leaf, target, sizeof(target) - 1);
-    if (n <= 0 || (size_t)n >= sizeof(target) - 1)
-        return -1;
-    target[n] = '\0';
-    error_clear(err);
-    if (bindlist_shows(l, path))
-        return 0;
-    return bindlist_add(l, PLAN_MOUNT_SYMLINK, PLAN_ROLE_INPUT, target, path, true,
-                        err);
-}
-
-int bindlist_add_artifact(struct bindlist *l, const char *base, const char *path,
-                          struct error *err)
-{
-    size_t out_len = artifact_out_length(base, path);
-    _cleanup_free_ char *out = NULL, *source = NULL;
-    _cleanup_close_ int outfd = -1, fd = -1;
-    const char *rest;
-    struct stat st;
-
-    if (out_len == 0)
-        return error_fail(
-            err, "artifact %s is not below an out directory of %s/outputs", path, base);
-    out = strndup(path, out_len);
-    if (!out)
-        return error_oom(err);
-    outfd = pathfd_open_user(out, O_PATH | O_DIRECTORY, err);
-    if (outfd < 0)
-        return error_context(err, "artifact %s", path);
-    rest = path + out_len + strspn(path + out_len, "/");
-    fd = pathfd_open_beneath(outfd, *rest ? rest : ".", O_PATH, 0, err);
-    if (fd < 0) {
-        if (*rest && add_artifact_link(l, outfd, rest, path, err) == 0)
-            return 0;
-        if (err->errnum == ENOENT) {
-            error_clear(err);
-            return 1;
-        }
-        return error_context(err, "artifact %s", path);
-    }
-    if (fstat(fd, &st) < 0)
-        return error_sys(err, errno, "artifact %s", path);
-    source = pathfd_name(fd, err);
-    if (!source)
-        return -1;
-    return bindlist_add(l, PLAN_MOUNT_BIND_RO, PLAN_ROLE_INPUT, source, path,
-                        !S_ISDIR(st.st_mode), err);
 }
 
 /* The part of rest that exists must stay beneath the directory. */

@@ -33,6 +33,9 @@ int bindlist_add(struct bindlist *l, enum plan_mount_kind kind, enum plan_role r
 
 bool bindlist_has(const struct bindlist *l, const char *dest);
 
+/* Is there a directory in the list that shows what is at path already? */
+bool bindlist_shows(const struct bindlist *l, const char *path);
+
 /* Adds SRC[:DST[:ro|rw]] of the user or the site. The source must exist. */
 int bindlist_add_mount(struct bindlist *l, const char *text, struct error *err);
 
@@ -47,11 +50,5 @@ int bindlist_check_nested(const struct bindlist *l, struct error *err);
  * long as the sandbox. */
 int bindlist_add_host_root(struct bindlist *l, const char *rootfs, struct store *store,
                            struct store_tmp *farm, struct error *err);
-
-/* An artifact: path is below base/outputs/. A link that leaves its producer's out is
- * not followed on the host; it is made again inside, so that it can only reach what the
- * sandbox shows. 1: its producer has not left it there. */
-int bindlist_add_artifact(struct bindlist *l, const char *base, const char *path,
-                          struct error *err);
 
 #endif

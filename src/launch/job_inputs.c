@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "launch/job.h"
+#include "launch/outputs.h"
 #include "outcome/markers.h"
 #include "sys/pathfd.h"
 
@@ -23,11 +24,11 @@ static const char *state_words(enum marker_state state)
     return state == MARKER_FAIL ? "has failed" : "has not run";
 }
 
-static int check_job_done(const struct job_unit *j, size_t producer, const char *name,
-                          struct error *err)
+static int check_job_done(const struct job_unit *j, const struct outputs *o,
+                          size_t producer, const char *name, struct error *err)
 {
     const char *id = j->lab->jobs[producer].id;
-    enum marker_state state = markers_of_job(j->base, id);
+    enum marker_state state = markers_of_job_at(o->fd, id);
 
     if (state == MARKER_SUCCESS)
         return 0;
@@ -38,7 +39,8 @@ static int check_job_done(const struct job_unit *j, size_t producer, const char 
 
 /* A hard dependency between runs: every job of the upstream run has to be done (RepX
  * does not enforce it: FACTS-REPX B7). */
-static int check_dependencies(const struct job_unit *j, struct error *err)
+static int check_dependencies(const struct job_unit *j, const struct outputs *o,
+                              struct error *err)
 {
     _cleanup_free_ size_t *deps = NULL;
     size_t n = 0;
@@ -46,7 +48,7 @@ static int check_dependencies(const struct job_unit *j, struct error *err)
     if (lab_job_deps(j->lab, j->job, &deps, &n, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++)
-        if (check_job_done(j, deps[i], "its result", err) < 0)
+        if (check_job_done(j, o, deps[i], "its result", err) < 0)
             return -1;
     return 0;
 }
@@ -98,16 +100,25 @@ static int check_phases(const struct job_unit *j, struct error *err)
     return 0;
 }
 
-int job_unit_check_inputs(const struct job_unit *j, struct error *err)
+static int check_producers(const struct job_unit *j, const struct outputs *o,
+                           struct error *err)
 {
     for (size_t i = 0; i < j->inputs.n; i++) {
         const struct input *in = &j->inputs.items[i];
 
         if (in->kind == INPUT_ARTIFACT && in->producer != SIZE_MAX &&
-            check_job_done(j, in->producer, in->name, err) < 0)
+            check_job_done(j, o, in->producer, in->name, err) < 0)
             return -1;
     }
-    if (check_dependencies(j, err) < 0)
+    return check_dependencies(j, o, err);
+}
+
+int job_unit_check_inputs(const struct job_unit *j, struct error *err)
+{
+    _cleanup_(outputs_release) struct outputs o;
+
+    outputs_open(&o, j->base);
+    if (check_producers(j, &o, err) < 0)
         return -1;
     if (j->unit.kind == UNIT_STEP || j->unit.kind == UNIT_GATHER)
         return check_phases(j, err);
@@ -116,15 +127,16 @@ int job_unit_check_inputs(const struct job_unit *j, struct error *err)
 
 /* RepX hands the path over and leaves it to the job whether it needs the file; so a
  * missing one is only worth a warning, in every runtime. */
-static int bind_artifact(const struct job_unit *j, const char *name, const char *path,
-                         struct bindlist *binds, struct error *err)
+static int bind_artifact(const struct job_unit *j, const struct outputs *o,
+                         const struct input *in, struct bindlist *binds,
+                         struct error *err)
 {
-    int r = bindlist_add_artifact(binds, j->base, path, err);
+    int r = outputs_bind(o, binds, in->path, err);
 
     if (r == 1)
         log_warn("job %s: input %s, %s, is missing: its producer has succeeded but did "
                  "not leave it there",
-                 j->job->id, name, path);
+                 j->job->id, in->name, in->path);
     return r < 0 ? -1 : 0;
 }
 
@@ -133,8 +145,9 @@ static int bind_artifact(const struct job_unit *j, const char *name, const char 
 
 /* The outputs of a whole run, which an inter-run input declares. Of a very large run
  * the directory of all outputs is shown, which is said. */
-static int bind_run_outputs(const struct job_unit *j, const struct lab_run *run,
-                            struct bindlist *binds, struct error *err)
+static int bind_run_outputs(const struct job_unit *j, const struct outputs *o,
+                            const struct lab_run *run, struct bindlist *binds,
+                            struct error *err)
 {
     const struct unit whole = {.kind = UNIT_SIMPLE};
 
@@ -154,8 +167,7 @@ static int bind_run_outputs(const struct job_unit *j, const struct lab_run *run,
 
         if (!out)
             return error_oom(err);
-        if (access(out, F_OK) == 0 &&
-            bindlist_add_artifact(binds, j->base, out, err) < 0)
+        if (access(out, F_OK) == 0 && outputs_bind(o, binds, out, err) < 0)
             return -1;
     }
     return 0;
@@ -174,8 +186,8 @@ static int bind_branches(const struct job_unit *j, struct bindlist *binds,
                         err);
 }
 
-static int bind_input(const struct job_unit *j, const struct input *in,
-                      struct bindlist *binds, struct error *err)
+static int bind_input(const struct job_unit *j, const struct outputs *o,
+                      const struct input *in, struct bindlist *binds, struct error *err)
 {
     _cleanup_free_ char *source = NULL;
 
@@ -183,7 +195,7 @@ static int bind_input(const struct job_unit *j, const struct input *in,
     case INPUT_STORE:
         return 0; /* the directory itself is there as the parent of out */
     case INPUT_ARTIFACT:
-        return bind_artifact(j, in->name, in->path, binds, err);
+        return bind_artifact(j, o, in, binds, err);
     case INPUT_METADATA:
         source = str_printf("%s/%s", j->lab->path, in->source);
         if (!source)
@@ -193,7 +205,7 @@ static int bind_input(const struct job_unit *j, const struct input *in,
             return -1;
         return in->run == SIZE_MAX
                    ? 0
-                   : bind_run_outputs(j, &j->lab->runs[in->run], binds, err);
+                   : bind_run_outputs(j, o, &j->lab->runs[in->run], binds, err);
     case INPUT_WORK_ITEM:
         return bindlist_add(binds, PLAN_MOUNT_BIND_RO, PLAN_ROLE_INPUT, in->path,
                             in->path, true, err);
@@ -233,10 +245,13 @@ static int bind_lab(const struct job_unit *j, struct bindlist *binds, struct err
 
 int job_unit_binds(const struct job_unit *j, struct bindlist *binds, struct error *err)
 {
+    _cleanup_(outputs_release) struct outputs o;
+
+    outputs_open(&o, j->base);
     if (bind_lab(j, binds, err) < 0)
         return -1;
     for (size_t i = 0; i < j->inputs.n; i++)
-        if (bind_input(j, &j->inputs.items[i], binds, err) < 0)
+        if (bind_input(j, &o, &j->inputs.items[i], binds, err) < 0)
             return error_context(err, "input %s of job %s", j->inputs.items[i].name,
                                  j->job->id);
     if (bindlist_add(binds, PLAN_MOUNT_BIND_RO, PLAN_ROLE_INPUT, j->inputs_path,

@@ -54,6 +54,18 @@ enum marker_state markers_of_dir(const char *repx_dir)
     return fd < 0 ? MARKER_NONE : markers_read(fd);
 }
 
+enum marker_state markers_of_job_at(int outputs_dirfd, const char *job)
+{
+    _cleanup_free_ char *fail = str_printf("%s/repx/FAIL", job);
+    _cleanup_free_ char *success = str_printf("%s/repx/SUCCESS", job);
+
+    if (!fail || !success || outputs_dirfd < 0)
+        return MARKER_NONE;
+    if (is_marker(outputs_dirfd, fail))
+        return MARKER_FAIL;
+    return is_marker(outputs_dirfd, success) ? MARKER_SUCCESS : MARKER_NONE;
+}
+
 enum marker_state markers_of_job(const char *base, const char *job)
 {
     _cleanup_free_ char *path = str_printf("%s/outputs/%s/repx", base, job);

@@ -17,6 +17,8 @@ int markers_write(int repx_dirfd, bool success, struct error *err);
 enum marker_state markers_read(int repx_dirfd);
 enum marker_state markers_of_dir(const char *repx_dir);
 enum marker_state markers_of_job(const char *base, const char *job);
+/* Of one of many: <base>/outputs is open. -1: it is not there. */
+enum marker_state markers_of_job_at(int outputs_dirfd, const char *job);
 
 /* Appends {"id":..,"s":"ok"|"fail"} to <base>/outputs/completions.jsonl. */
 int completions_append(const char *base, const char *job, bool success,

@@ -51,85 +51,6 @@ static int setup(void **state)
     return 0;
 }
 
-/* Adds one artifact to a fresh list and checks the only bind. */
-static void expect(const char *rest, enum plan_mount_kind kind, const char *source,
-                   bool is_file)
-{
-    _cleanup_free_ char *path = in_base(rest);
-    struct bindlist l = BINDLIST_INIT;
-    struct error err = ERROR_INIT;
-
-    assert_int_equal(bindlist_add_artifact(&l, base, path, &err), 0);
-    assert_int_equal(l.n, 1);
-    assert_int_equal(l.items[0].kind, kind);
-    assert_string_equal(l.items[0].source, source);
-    assert_string_equal(l.items[0].dest, path);
-    assert_int_equal(l.is_file[0], is_file);
-    bindlist_release(&l);
-}
-
-static void expect_refused(const char *rest)
-{
-    _cleanup_free_ char *path = in_base(rest);
-    struct bindlist l = BINDLIST_INIT;
-    struct error err = ERROR_INIT;
-
-    assert_int_equal(bindlist_add_artifact(&l, base, path, &err), -1);
-    assert_non_null(strstr(err.text, path));
-    assert_int_equal(l.n, 0);
-    bindlist_release(&l);
-}
-
-static void test_artifacts(void **state)
-{
-    _cleanup_free_ char *file = in_base("outputs/J/out/file");
-    _cleanup_free_ char *sub = in_base("outputs/J/out/sub");
-    _cleanup_free_ char *out = in_base("outputs/J/out");
-    _cleanup_free_ char *step = in_base("outputs/J/branch-0/step-a/out");
-
-    expect("outputs/J/out/file", PLAN_MOUNT_BIND_RO, file, true);
-    expect("outputs/J/out", PLAN_MOUNT_BIND_RO, out, false);
-    expect("outputs/J/out/inner", PLAN_MOUNT_BIND_RO, sub, false);
-    expect("outputs/J/branch-0/step-a/out", PLAN_MOUNT_BIND_RO, step, false);
-}
-
-/* A link that leaves out is never followed on the host. */
-static void test_links_that_leave(void **state)
-{
-    expect("outputs/J/out/absolute", PLAN_MOUNT_SYMLINK, "/nix/store/abc", true);
-    expect("outputs/J/out/escape", PLAN_MOUNT_SYMLINK, "../secret", true);
-    expect_refused("outputs/J/out/up/secret");
-}
-
-/* It is there with the directory that holds it, and bwrap makes no link twice. */
-static void test_a_link_in_a_bound_out(void **state)
-{
-    _cleanup_free_ char *out = in_base("outputs/J/out");
-    _cleanup_free_ char *link = in_base("outputs/J/out/absolute");
-    struct bindlist l = BINDLIST_INIT;
-    struct error err = ERROR_INIT;
-
-    assert_int_equal(bindlist_add_artifact(&l, base, out, &err), 0);
-    assert_int_equal(bindlist_add_artifact(&l, base, link, &err), 0);
-    assert_int_equal(l.n, 1);
-    assert_int_equal(err.class, ERROR_NONE);
-    bindlist_release(&l);
-}
-
-static void test_not_an_artifact(void **state)
-{
-    _cleanup_free_ char *missing = in_base("outputs/J/out/missing");
-    struct bindlist l = BINDLIST_INIT;
-    struct error err = ERROR_INIT;
-
-    assert_int_equal(bindlist_add_artifact(&l, base, missing, &err), 1);
-    assert_int_equal(err.class, ERROR_NONE);
-    assert_int_equal(l.n, 0);
-    expect_refused("outputs/J/secret");
-    expect_refused("outputs/J/repx/stdout.log");
-    expect_refused("elsewhere/out");
-}
-
 static void test_first_destination_counts(void **state)
 {
     struct bindlist l = BINDLIST_INIT;
@@ -192,10 +113,6 @@ static void test_user_mounts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_artifacts),
-        cmocka_unit_test(test_links_that_leave),
-        cmocka_unit_test(test_a_link_in_a_bound_out),
-        cmocka_unit_test(test_not_an_artifact),
         cmocka_unit_test(test_first_destination_counts),
         cmocka_unit_test(test_nested_destinations),
         cmocka_unit_test(test_user_mounts),

@@ -48,6 +48,24 @@ static void test_one_marker_at_a_time(void **state)
     assert_int_equal(markers_clear(f->repx_fd, &err), 0);
 }
 
+static void test_of_many(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = ERROR_INIT;
+    _cleanup_close_ int outputs = openat(tempdir.fd, "outputs", O_PATH);
+
+    assert_int_equal(markers_of_job_at(outputs, "job"), MARKER_NONE);
+    assert_int_equal(markers_of_job_at(outputs, "other"), MARKER_NONE);
+    assert_int_equal(markers_of_job_at(-1, "job"), MARKER_NONE);
+    assert_int_equal(symlinkat("/etc/passwd", f->repx_fd, "FAIL"), 0);
+    assert_int_equal(markers_of_job_at(outputs, "job"), MARKER_NONE);
+    assert_int_equal(markers_write(f->repx_fd, true, &err), 0);
+    assert_int_equal(markers_of_job_at(outputs, "job"), MARKER_SUCCESS);
+    /* both, as a run that was cut off may leave them */
+    assert_int_equal(mknodat(f->repx_fd, "FAIL", S_IFREG | 0644, 0), 0);
+    assert_int_equal(markers_of_job_at(outputs, "job"), MARKER_FAIL);
+}
+
 static void test_only_files_count(void **state)
 {
     struct fixture *f = *state;
@@ -78,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_marker_at_a_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_of_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_only_files_count, setup, teardown),
         cmocka_unit_test_setup_teardown(test_completion_log, setup, teardown),
     };
