@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/pathset.h"
 #include "base/strv.h"
+#include "image/rootgaps.h"
 #include "image/rootpath.h"
 #include "image/roottree.h"
 #include "sys/pathfd.h"
@@ -65,6 +66,7 @@ struct scan {
     struct strv opened;              /* directories that lack a mount point */
     struct strv existing;            /* merged trees: those above mount points */
     struct pathset wanted, resolved; /* of v's dests, by number */
+    struct rootgaps gaps;
 };
 
 static void scan_release(struct scan *s)
@@ -73,6 +75,20 @@ static void scan_release(struct scan *s)
     strv_release(&s->existing);
     pathset_release(&s->wanted);
     pathset_release(&s->resolved);
+    rootgaps_release(&s->gaps);
+}
+
+static int resolve(struct scan *s, const char *dest, struct rootpath *where,
+                   struct error *err)
+{
+    int rc = rootgaps_resolve(&s->gaps, dest, where, err);
+
+    if (rc != 1)
+        return rc;
+    if (rootpath_resolve_tree(s->tree, dest, where, err) < 0)
+        return error_context(err, "mount point \"%.300s\" in the image", dest);
+    rootgaps_note(&s->gaps, dest, where);
+    return 0;
 }
 
 static int add_dest(struct scan *s, const char *wanted, const char *resolved,
@@ -148,8 +164,8 @@ static int scan_want(struct scan *s, const struct rootscan_want *want,
         return -1;
     if (rc == 0)
         return add_dest(s, want->dest, below, err);
-    if (rootpath_resolve_tree(s->tree, want->dest, &where, err) < 0)
-        return error_context(err, "mount point \"%.300s\" in the image", want->dest);
+    if (resolve(s, want->dest, &where, err) < 0)
+        return -1;
     for (i = 0; i < 2; i++)
         if (strcmp(where.path, fixed_points[i]) == 0 ||
             is_below(where.path, fixed_points[i]))

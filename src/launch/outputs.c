@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "sys/pathfd.h"
 
 #define OUTPUTS "/outputs/"
@@ -128,20 +129,6 @@ static int bind_linked(struct bindlist *l, const char *path, size_t out_len,
     return source ? bind_open(l, fd, source, path, err) : -1;
 }
 
-/* No empty, "." or ".." component. */
-static bool is_normal(const char *path)
-{
-    for (;;) {
-        size_t n = strcspn(path, "/");
-
-        if (n == 0 || (path[0] == '.' && (n == 1 || (n == 2 && path[1] == '.'))))
-            return false;
-        if (path[n] == '\0')
-            return true;
-        path += n + 1;
-    }
-}
-
 /* What is there without a link on the way lies beneath its out, and has the directory's
  * name in front of its own. 1: it is not such a one. */
 static int bind_plain(const struct outputs *o, struct bindlist *l, const char *path,
@@ -152,7 +139,7 @@ static int bind_plain(const struct outputs *o, struct bindlist *l, const char *p
     _cleanup_free_ char *source = NULL;
     _cleanup_close_ int fd = -1;
 
-    if (!o->name || !is_normal(rest))
+    if (!o->name || !is_relative_path(rest))
         return 1;
     fd = pathfd_open_nofollow(o->fd, rest, O_PATH, 0, &ignored);
     if (fd < 0)

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/parse.h"
 
 void plan_release(struct plan *p)
 {
@@ -32,18 +33,7 @@ void plan_release(struct plan *p)
  * that somebody else controls. */
 static bool is_absolute_normal(const char *path)
 {
-    if (path[0] != '/')
-        return false;
-    if (path[1] == '\0')
-        return true;
-    for (const char *p = path; *p;) {
-        size_t n = strcspn(++p, "/");
-
-        if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && strncmp(p, "..", 2) == 0))
-            return false;
-        p += n;
-    }
-    return true;
+    return path[0] == '/' && (path[1] == '\0' || is_relative_path(path + 1));
 }
 
 static int plan_grow(struct plan *p, struct error *err)
