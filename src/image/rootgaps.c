@@ -38,7 +38,7 @@ void rootgaps_note(struct rootgaps *g, const char *path, const struct rootpath *
     /* a path that came out as it went in met no link */
     if (strcmp(found->path, path) != 0 || path[existing] == '\0')
         return;
-    end = existing == 1 ? 1 : existing + 1;
+    end = existing + 1; /* in the next component, which is not empty */
     end += strcspn(path + end, "/");
     gap = strndup(path, end);
     if (!gap || grow(g) < 0 || !pathset_add(&g->paths, gap, g->n)) {

@@ -7,12 +7,14 @@
 
 #include "runtime/stage.h"
 
-/* The way to mount points below a root. It remembers the last directory: inputs lie in
- * the same one, or follow each other. */
+/* The way to mount points below a root. Inputs lie in the same directory, or in
+ * directories of one: what two mount points that follow each other have in common is
+ * kept open, and the next ones are looked for from there. */
 struct stage_way {
-    int root; /* borrowed */
-    char *dir;
-    int dirfd;
+    int root;   /* borrowed */
+    char *dir;  /* the directory that is kept; NULL: the root */
+    int dirfd;  /* of dir */
+    char *last; /* the directory that the mount point before is in; NULL: unknown */
 };
 
 #define STAGE_WAY_INIT(fd)                                                             \
@@ -40,7 +42,8 @@ enum stage_point { STAGE_POINT_FILE, STAGE_POINT_DIR };
  * 0755, at the end an empty file or directory. */
 int stage_point(struct stage_way *w, const char *dest, enum stage_point type,
                 struct error *err);
-/* Makes it in a root of our own, where it may be already. */
+/* Makes it in a root of our own, where it may be already. Nobody else may be able to
+ * write there: what was just made is taken for what is there a moment later. */
 int stage_make_point(struct stage_way *w, const char *dest, enum stage_point type,
                      struct error *err);
 /* A link at dest; its parents are made. */

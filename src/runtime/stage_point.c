@@ -12,7 +12,7 @@
 #include "runtime/stage_internal.h"
 #include "sys/pathfd.h"
 
-void stage_way_release(struct stage_way *w)
+static void leave_dir(struct stage_way *w)
 {
     free(w->dir);
     cleanup_closep(&w->dirfd);
@@ -20,13 +20,71 @@ void stage_way_release(struct stage_way *w)
     w->dirfd = -1;
 }
 
+void stage_way_release(struct stage_way *w)
+{
+    leave_dir(w);
+    free(w->last);
+    w->last = NULL;
+}
+
+/* Are the first n bytes of path dir, or below it? */
+static bool is_within(const char *path, size_t n, const char *dir)
+{
+    size_t len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
+
+    return len <= n && strncmp(path, dir, len) == 0 && (len == n || path[len] == '/');
+}
+
 void stage_way_mounted(struct stage_way *w, const char *dest)
 {
-    size_t n = strlen(dest);
+    if (w->dir && is_within(w->dir, strlen(w->dir), dest))
+        leave_dir(w);
+}
 
-    if (w->dir && strncmp(w->dir, dest, n) == 0 &&
-        (w->dir[n] == '/' || w->dir[n] == '\0'))
-        stage_way_release(w);
+/* The length of the deepest directory that both a and the first n bytes of b are at or
+ * below. */
+static size_t in_common(const char *a, const char *b, size_t n)
+{
+    size_t i = 0, slash = 0;
+
+    for (; i < n && a[i] == b[i]; i++)
+        if (a[i] == '/')
+            slash = i;
+    if ((i == n || b[i] == '/') && (a[i] == '\0' || a[i] == '/'))
+        return i;
+    return slash;
+}
+
+/* Goes to the directory from which dest is looked for; its own directory is the first n
+ * bytes. What cannot be kept open is no error: the root always is. */
+static void go(struct stage_way *w, const char *dest, size_t n)
+{
+    size_t common = w->last ? in_common(w->last, dest, n) : 0;
+    struct error ignored = ERROR_INIT;
+
+    if (w->dir && !is_within(dest, n, w->dir))
+        leave_dir(w);
+    if (common > (w->dir ? strlen(w->dir) : 0)) {
+        leave_dir(w);
+        w->dir = strndup(dest, common);
+        if (w->dir)
+            w->dirfd =
+                pathfd_open_in_root(w->root, w->dir, O_PATH | O_DIRECTORY, 0, &ignored);
+        if (w->dirfd < 0)
+            leave_dir(w);
+    }
+    free(w->last);
+    w->last = strndup(dest, n);
+}
+
+/* The directory that was gone to, and what is left from there to dest. Borrowed. */
+static int from(const struct stage_way *w, const char *dest, const char **rest)
+{
+    *rest = dest + (w->dir ? strlen(w->dir) : 0);
+    *rest += strspn(*rest, "/");
+    if (!**rest)
+        *rest = "."; /* the root itself */
+    return w->dir ? w->dirfd : w->root;
 }
 
 /* The directory at path, made with its parents when it is missing. Recursion is as deep
@@ -53,68 +111,102 @@ static int make_dir(int root, const char *path, struct error *err)
     return pathfd_open_nofollow(parent, slash + 1, O_PATH | O_DIRECTORY, 0, err);
 }
 
-/* The directory that dest's last component is in, and that component. Borrowed. */
-static int open_parent(struct stage_way *w, const char *dest, const char **name,
-                       struct error *err)
+static size_t parent_length(const char *dest)
 {
     const char *slash = strrchr(dest, '/');
-    size_t n = slash ? (size_t)(slash - dest) : 0;
 
-    *name = slash ? slash + 1 : dest;
-    if (!**name)
-        *name = "."; /* the root itself */
-    if (w->dir && strncmp(w->dir, dest, n) == 0 && w->dir[n] == '\0')
-        return w->dirfd;
-    stage_way_release(w);
-    w->dir = strndup(dest, n);
-    if (!w->dir)
-        return error_oom(err);
-    w->dirfd = make_dir(w->root, n ? w->dir : "/", err);
-    if (w->dirfd < 0)
-        stage_way_release(w);
-    return w->dirfd;
+    return slash ? (size_t)(slash - dest) : 0;
 }
 
-/* Makes name in parent: 0; 1 it was there. */
+/* The directory that dest's last component is in, made when it is missing, and that
+ * component. Borrowed, or owned by *opened. */
+static int open_parent(const struct stage_way *w, const char *dest, const char **name,
+                       int *opened, struct error *err)
+{
+    size_t n = parent_length(dest);
+    _cleanup_free_ char *path = NULL;
+    int dir = from(w, dest, name);
+
+    if (!strchr(*name, '/'))
+        return dir;
+    *name = dest + n + 1;
+    path = strndup(dest, n);
+    if (!path)
+        return error_oom(err);
+    *opened = make_dir(w->root, path, err);
+    return *opened;
+}
+
+/* What rc of making a mount point means: 0; 1 it was there. */
+static int made(int rc, enum stage_point type, const char *dest, struct error *err)
+{
+    if (rc >= 0)
+        return 0;
+    return errno == EEXIST
+               ? 1
+               : error_sys(err, errno, "cannot make the %s '%s' in the sandbox",
+                           type == STAGE_POINT_DIR ? "directory" : "file", dest);
+}
+
 static int make(int parent, const char *name, enum stage_point type, const char *dest,
                 struct error *err)
 {
     int fd;
 
-    if (type == STAGE_POINT_DIR) {
-        if (mkdirat(parent, name, 0755) == 0)
-            return 0;
-        return errno == EEXIST
-                   ? 1
-                   : error_sys(err, errno,
-                               "cannot make the directory '%s' in the sandbox", dest);
-    }
+    if (type == STAGE_POINT_DIR)
+        return made(mkdirat(parent, name, 0755), type, dest, err);
     fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                 0644);
-    if (fd < 0)
-        return errno == EEXIST
-                   ? 1
-                   : error_sys(err, errno, "cannot make the file '%s' in the sandbox",
-                               dest);
-    close(fd);
-    return 0;
+    if (fd >= 0)
+        close(fd);
+    return made(fd, type, dest, err);
+}
+
+/* In a directory that was not there before, nothing is: no link, so that a path is as
+ * good as descriptors. 1: the first component of rest was there. */
+static int make_fresh(int dir, const char *rest, enum stage_point type,
+                      const char *dest, struct error *err)
+{
+    _cleanup_free_ char *path = strdup(rest);
+    int rc;
+
+    if (!path)
+        return error_oom(err);
+    for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        rc = made(mkdirat(dir, path, 0755), STAGE_POINT_DIR, dest, err);
+        *slash = '/';
+        if (rc != 0)
+            return rc;
+    }
+    rc = type == STAGE_POINT_DIR ? mkdirat(dir, path, 0755)
+                                 : mknodat(dir, path, S_IFREG | 0644, 0);
+    return made(rc, type, dest, err);
 }
 
 int stage_make_point(struct stage_way *w, const char *dest, enum stage_point type,
                      struct error *err)
 {
-    const char *name;
-    int parent = open_parent(w, dest, &name, err);
+    _cleanup_close_ int opened = -1;
+    const char *rest, *name;
+    int dir, rc, parent;
 
+    go(w, dest, parent_length(dest));
+    dir = from(w, dest, &rest);
+    rc = make_fresh(dir, rest, type, dest, err);
+    if (rc <= 0 || !strchr(rest, '/'))
+        return rc < 0 ? -1 : 0;
+    parent = open_parent(w, dest, &name, &opened, err);
     return parent < 0 || make(parent, name, type, dest, err) < 0 ? -1 : 0;
 }
 
-int stage_point(struct stage_way *w, const char *dest, enum stage_point type,
-                struct error *err)
+/* Makes what is missing, and follows links inside the root. */
+static int find_or_make(struct stage_way *w, const char *dest, enum stage_point type,
+                        int flags, struct error *err)
 {
-    const int flags = O_PATH | (type == STAGE_POINT_DIR ? O_DIRECTORY : 0);
+    _cleanup_close_ int opened = -1;
     const char *name;
-    int parent = open_parent(w, dest, &name, err), fd;
+    int parent = open_parent(w, dest, &name, &opened, err), fd;
 
     if (parent < 0)
         return -1;
@@ -127,7 +219,6 @@ int stage_point(struct stage_way *w, const char *dest, enum stage_point type,
             return -1;
         return pathfd_open_nofollow(parent, name, flags, 0, err);
     }
-    /* a link is followed, inside the root */
     if (err->errnum != ELOOP && err->errnum != ENOTDIR)
         return -1;
     error_clear(err);
@@ -136,12 +227,29 @@ int stage_point(struct stage_way *w, const char *dest, enum stage_point type,
     return pathfd_open_in_root(w->root, dest, flags, 0, err);
 }
 
+int stage_point(struct stage_way *w, const char *dest, enum stage_point type,
+                struct error *err)
+{
+    const int flags = O_PATH | (type == STAGE_POINT_DIR ? O_DIRECTORY : 0);
+    struct error ignored = ERROR_INIT;
+    const char *rest;
+    int fd;
+
+    go(w, dest, parent_length(dest));
+    fd = from(w, dest, &rest);
+    fd = pathfd_open_nofollow(fd, rest, flags, 0, &ignored);
+    return fd >= 0 ? fd : find_or_make(w, dest, type, flags, err);
+}
+
 int stage_symlink(struct stage_way *w, const char *target, const char *dest,
                   struct error *err)
 {
+    _cleanup_close_ int opened = -1;
     const char *name;
-    int parent = open_parent(w, dest, &name, err);
+    int parent;
 
+    go(w, dest, parent_length(dest));
+    parent = open_parent(w, dest, &name, &opened, err);
     if (parent < 0)
         return -1;
     if (symlinkat(target, parent, name) < 0)

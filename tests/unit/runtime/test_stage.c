@@ -169,6 +169,13 @@ static void test_links_stay_inside(void **state)
     make_point(&t, "/up/new", STAGE_POINT_DIR);
     assert_true(is_there(t.root, "outside/new", S_IFDIR));
     make_point(&t, "/up/file", STAGE_POINT_FILE);
+    /* also from a directory that is kept, and at the end of the way */
+    make_point(&t, "/up/file2", STAGE_POINT_FILE);
+    assert_true(is_there(t.root, "outside/file2", S_IFREG));
+    assert_int_equal(symlinkat("outside/new", t.fd, "last"), 0);
+    make_point(&t, "/last", STAGE_POINT_DIR);
+    make_point(&t, "/last/in", STAGE_POINT_DIR);
+    assert_true(is_there(t.root, "outside/new/in", S_IFDIR));
     assert_true(is_there(t.root, "outside/file", S_IFREG));
     /* those lead to what the root has not got: an error, and nothing made anywhere */
     assert_int_equal(stage_point(&t.way, "/absolute/new", STAGE_POINT_DIR, &err), -1);
@@ -176,6 +183,94 @@ static void test_links_stay_inside(void **state)
     assert_int_equal(stage_point(&t.way, "/magic/new", STAGE_POINT_FILE, &err), -1);
     error_clear(&err);
     assert_int_equal(stage_symlink(&t.way, "target", "/absolute/link", &err), -1);
+    trees_release(&t);
+}
+
+static void make_own(struct trees *t, const char *dest, enum stage_point type)
+{
+    struct error err = ERROR_INIT;
+
+    if (stage_make_point(&t->way, dest, type, &err) < 0)
+        fail_msg("%s: %s", dest, err.text);
+}
+
+/* As inputs come: of one directory, of many, of one that was there before. */
+static void test_a_root_of_our_own(void **state)
+{
+    struct trees t;
+
+    trees_init(&t);
+    make_own(&t, "/o/a/out/file", STAGE_POINT_FILE);
+    make_own(&t, "/o/b/out/file", STAGE_POINT_FILE);
+    make_own(&t, "/o/c/out", STAGE_POINT_DIR);
+    make_own(&t, "/o/a/out/other", STAGE_POINT_FILE);
+    make_own(&t, "/o/a/out/file", STAGE_POINT_FILE);
+    make_own(&t, "/o/b", STAGE_POINT_DIR);
+    make_own(&t, "/o/b2", STAGE_POINT_DIR);
+    make_own(&t, "/top", STAGE_POINT_FILE);
+    make_own(&t, "/o/c/out/deep/er", STAGE_POINT_DIR);
+    make_own(&t, "/", STAGE_POINT_DIR);
+    assert_true(is_there(t.root, "o/a/out/file", S_IFREG));
+    assert_true(is_there(t.root, "o/b/out/file", S_IFREG));
+    assert_true(is_there(t.root, "o/c/out/deep/er", S_IFDIR));
+    assert_true(is_there(t.root, "o/a/out/other", S_IFREG));
+    assert_true(is_there(t.root, "o/b2", S_IFDIR));
+    assert_true(is_there(t.root, "top", S_IFREG));
+    trees_release(&t);
+}
+
+/* Links that the plan itself has made there: an artifact that leads elsewhere. */
+static void test_links_in_a_root_of_our_own(void **state)
+{
+    struct error err = ERROR_INIT;
+    struct trees t;
+
+    trees_init(&t);
+    make_own(&t, "/o/a/out/file", STAGE_POINT_FILE);
+    assert_int_equal(stage_symlink(&t.way, t.outside, "/o/a/away", &err), 0);
+    assert_int_equal(stage_symlink(&t.way, "/o/b", "/o/a/near", &err), 0);
+    assert_int_equal(stage_make_point(&t.way, "/o/a/away/x/y", STAGE_POINT_FILE, &err),
+                     -1);
+    error_clear(&err);
+    assert_int_equal(stage_make_point(&t.way, "/o/a/away/z", STAGE_POINT_DIR, &err),
+                     -1);
+    error_clear(&err);
+    make_own(&t, "/o/b/c", STAGE_POINT_DIR);
+    make_own(&t, "/o/a/near/c/d/e", STAGE_POINT_FILE);
+    make_own(&t, "/o/a/near/c/d/f", STAGE_POINT_FILE);
+    make_own(&t, "/o/a/near/c/d/g/h", STAGE_POINT_FILE);
+    assert_true(is_there(t.root, "o/b/c/d/e", S_IFREG));
+    assert_true(is_there(t.root, "o/b/c/d/f", S_IFREG));
+    assert_true(is_there(t.root, "o/b/c/d/g/h", S_IFREG));
+    trees_release(&t);
+}
+
+/* What is kept open is no longer what is at its path once something is mounted there;
+ * a renamed directory stands for the mount. */
+static void test_a_mount_is_gone_into(void **state)
+{
+    static const char *const mounted[] = {"/o", "/o/in", "/"};
+    struct trees t;
+
+    trees_init(&t);
+    for (size_t i = 0; i < sizeof(mounted) / sizeof(mounted[0]); i++) {
+        char old[16];
+
+        stage_way_release(&t.way);
+        make_point(&t, "/o/in/a/x", STAGE_POINT_DIR);
+        make_point(&t, "/o/in/b/x", STAGE_POINT_DIR); /* /o/in is kept */
+        snprintf(old, sizeof(old), "old%zu", i);
+        assert_int_equal(renameat(t.fd, "o", t.fd, old), 0);
+        assert_int_equal(mkdirat(t.fd, "o", 0755), 0);
+        stage_way_mounted(&t.way, "/other");
+        stage_way_mounted(&t.way, "/o/in/b");
+        stage_way_mounted(&t.way, "/o/i");
+        stage_way_mounted(&t.way, mounted[i]);
+        make_point(&t, "/o/in/a/x", STAGE_POINT_DIR);
+        make_point(&t, "/o/in/c", STAGE_POINT_FILE);
+        assert_true(is_there(t.root, "o/in/a/x", S_IFDIR));
+        assert_true(is_there(t.root, "o/in/c", S_IFREG));
+    }
     trees_release(&t);
 }
 
@@ -212,6 +307,9 @@ int main(void)
         cmocka_unit_test(test_what_needs_a_place_in_the_root),
         tempdir_test(test_missing_places_are_made),
         tempdir_test(test_links_stay_inside),
+        tempdir_test(test_a_root_of_our_own),
+        tempdir_test(test_links_in_a_root_of_our_own),
+        tempdir_test(test_a_mount_is_gone_into),
         tempdir_test(test_a_link_is_made),
         tempdir_test(test_a_file_is_no_way),
     };
