@@ -206,7 +206,8 @@ static void test_a_root_of_our_own(void **state)
     make_own(&t, "/o/a/out/other", STAGE_POINT_FILE);
     make_own(&t, "/o/a/out/file", STAGE_POINT_FILE);
     make_own(&t, "/o/b", STAGE_POINT_DIR);
-    make_own(&t, "/o/b2", STAGE_POINT_DIR);
+    make_own(&t, "/o/b/file", STAGE_POINT_FILE);
+    make_own(&t, "/o/b2/file", STAGE_POINT_FILE);
     make_own(&t, "/top", STAGE_POINT_FILE);
     make_own(&t, "/o/c/out/deep/er", STAGE_POINT_DIR);
     make_own(&t, "/", STAGE_POINT_DIR);
@@ -214,7 +215,7 @@ static void test_a_root_of_our_own(void **state)
     assert_true(is_there(t.root, "o/b/out/file", S_IFREG));
     assert_true(is_there(t.root, "o/c/out/deep/er", S_IFDIR));
     assert_true(is_there(t.root, "o/a/out/other", S_IFREG));
-    assert_true(is_there(t.root, "o/b2", S_IFDIR));
+    assert_true(is_there(t.root, "o/b2/file", S_IFREG));
     assert_true(is_there(t.root, "top", S_IFREG));
     trees_release(&t);
 }
