@@ -177,6 +177,10 @@ static void test_links_stay_inside(void **state)
     make_point(&t, "/last/in", STAGE_POINT_DIR);
     assert_true(is_there(t.root, "outside/new/in", S_IFDIR));
     assert_true(is_there(t.root, "outside/file", S_IFREG));
+    /* what is there on the other side is not what is looked for */
+    assert_int_equal(symlinkat(tempdir.path, t.fd, "parent"), 0);
+    assert_int_equal(stage_point(&t.way, "/parent/outside", STAGE_POINT_DIR, &err), -1);
+    error_clear(&err);
     /* those lead to what the root has not got: an error, and nothing made anywhere */
     assert_int_equal(stage_point(&t.way, "/absolute/new", STAGE_POINT_DIR, &err), -1);
     error_clear(&err);
