@@ -19,6 +19,12 @@ struct digest_ctx *digest_new(struct error *err);
 void digest_free(struct digest_ctx **ctx);
 int digest_update(struct digest_ctx *ctx, const void *data, size_t len,
                   struct error *err);
+/* The same, `len` bytes for each of two, side by side where the processor gains from
+ * it. */
+int digest_update_two(struct digest_ctx *a, const void *data_a, struct digest_ctx *b,
+                      const void *data_b, size_t len, struct error *err);
+/* Whether it does. */
+bool digest_gains_from_two(void);
 int digest_final(struct digest_ctx *ctx, struct digest *out, struct error *err);
 
 int digest_of(const void *data, size_t len, struct digest *out, struct error *err);

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "image/blocks.h"
+#include "image/hashstrand.h"
 #include "image/layerstream.h"
 #include "image/source.h"
 #include "image/treewriter.h"
@@ -27,6 +28,7 @@ struct extract {
     struct extract_options options;
     struct workpool *pool;
     struct blocks *blocks;
+    struct hashmates *mates;
     struct layerstream_count count;
     atomic_bool stop;
     struct extract_layer *done; /* guarded by the pool */
@@ -45,7 +47,9 @@ struct extract *extract_new(const struct extract_options *options, struct error 
     x->pool = workpool_new(threads < THREADS_MAX ? threads : THREADS_MAX, err);
     if (x->pool)
         x->blocks = blocks_new(BLOCKS_EACH * workpool_threads(x->pool), x->pool, err);
-    if (!x->blocks)
+    if (x->blocks)
+        x->mates = hashmates_new(x->pool, err);
+    if (!x->mates)
         extract_free(&x);
     return x;
 }
@@ -58,6 +62,7 @@ void extract_free(struct extract **extract)
         return;
     atomic_store(&x->stop, true);
     workpool_free(&x->pool);
+    hashmates_free(&x->mates);
     blocks_free(&x->blocks);
     free(x);
     *extract = NULL;
@@ -128,7 +133,7 @@ static int extract_layer(struct extract_layer *l, struct error *err)
 {
     struct extract *x = l->extract;
     const struct layerstream_options options = {.hash_blob = l->hash_blob,
-                                                .pool = x->pool,
+                                                .mates = x->mates,
                                                 .blocks = x->blocks,
                                                 .stop = &x->stop,
                                                 .count = &x->count};

@@ -88,7 +88,7 @@ static int begin(struct layerstream *ls, struct error *err)
 
 static int init(struct layerstream *ls, struct error *err)
 {
-    struct workpool *pool = ls->options.pool;
+    struct hashmates *mates = ls->options.mates;
 
     ls->blocks = ls->options.blocks;
     if (!ls->blocks) {
@@ -99,9 +99,9 @@ static int init(struct layerstream *ls, struct error *err)
     }
     ls->has_diff = !ls->options.no_hash;
     ls->has_stored = ls->options.hash_blob;
-    if (ls->has_diff && hashstrand_init(&ls->diff, pool, err) < 0)
+    if (ls->has_diff && hashstrand_init(&ls->diff, mates, err) < 0)
         return -1;
-    if (ls->has_stored && hashstrand_init(&ls->stored, pool, err) < 0)
+    if (ls->has_stored && hashstrand_init(&ls->stored, mates, err) < 0)
         return -1;
     return begin(ls, err);
 }
@@ -119,8 +119,6 @@ struct layerstream *layerstream_new(struct blob *blob,
     }
     ls->blob = blob;
     ls->options = *options;
-    strand_init(&ls->diff.strand, NULL, NULL);
-    strand_init(&ls->stored.strand, NULL, NULL);
     if (init(ls, err) < 0)
         return NULL;
     return steal_ptr(ls);

@@ -16,8 +16,8 @@ struct blob;
 struct block;
 struct blocks;
 struct error;
+struct hashmates;
 struct layerstream;
-struct workpool;
 
 /* Bytes that were read, for who looks on from another thread. */
 struct layerstream_count {
@@ -31,7 +31,7 @@ struct layerstream_options {
     uint64_t done, total; /* where this layer stands in the whole, bytes as stored */
     /* Of an extraction with threads, else all NULL. The caller is a long task of the
      * pool then, and progress, which knows nothing of threads, is NULL. */
-    struct workpool *pool;
+    struct hashmates *mates;
     struct blocks *blocks;
     const atomic_bool *stop;         /* end at once, with ECANCELED */
     struct layerstream_count *count; /* added to */

@@ -80,9 +80,9 @@ static void *work(void *arg)
         umask(0);
     pthread_mutex_lock(&p->mutex);
     for (;;) {
-        t = queue_take(&p->short_tasks);
+        t = queue_take(&p->long_tasks);
         if (!t)
-            t = queue_take(&p->long_tasks);
+            t = queue_take(&p->short_tasks);
         if (t)
             run_unlocked(p, t);
         else if (p->ending)

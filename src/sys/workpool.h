@@ -4,8 +4,9 @@
  *   long   makes short tasks and may wait for them (workpool_wait), which runs short
  *          ones in the meantime, so that no thread idles while there is work
  *
- * Short tasks go first. A strand runs its items one after the other, in order, on
- * whatever thread is free.
+ * Long tasks go first: one for each thread, so that there are always short ones of
+ * different makers, which are worked off by the makers that wait. A strand runs its
+ * items one after the other, in order, on whatever thread is free.
  *
  * The threads block every signal, so that signals stay with the thread that made the
  * pool, and have a umask of their own, 0 where the kernel lets them. Everything must

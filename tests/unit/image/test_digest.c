@@ -30,6 +30,66 @@ static void streamed_equals_whole(void **state)
     digest_free(&ctx);
 }
 
+/* Begun and ended in the middle of blocks, of lengths around theirs. */
+static void two_equal_one_each(void **state)
+{
+    enum { MOST = 700 };
+    static unsigned char a[MOST], b[MOST];
+    struct error err = ERROR_INIT;
+    struct digest da, db, wa, wb;
+    size_t before, len;
+
+    for (len = 0; len < MOST; len++) {
+        a[len] = (unsigned char)(len * 7 + len / 251);
+        b[len] = (unsigned char)(len * 13 + 5);
+    }
+    for (before = 0; before <= 130; before += 1 + before % 63) {
+        for (len = 0; before + len <= MOST - 9; len++) {
+            struct digest_ctx *ca = digest_new(&err), *cb = digest_new(&err);
+
+            assert_ok(digest_update(ca, a, before, &err));
+            assert_ok(digest_update_two(ca, a + before, cb, b, len, &err));
+            assert_ok(digest_update(ca, a + before + len, 9, &err));
+            assert_ok(digest_final(ca, &da, &err));
+            assert_ok(digest_final(cb, &db, &err));
+            assert_ok(digest_of(a, before + len + 9, &wa, &err));
+            assert_ok(digest_of(b, len, &wb, &err));
+            assert_string_equal(da.hex, wa.hex);
+            assert_string_equal(db.hex, wb.hex);
+            digest_free(&ca);
+            digest_free(&cb);
+        }
+    }
+}
+
+/* The length is counted in bits, over 32 of them. */
+static void two_of_half_a_gigabyte(void **state)
+{
+    enum { PIECE = 1 << 20, PIECES = 600 };
+    unsigned char *data = calloc(2, PIECE);
+    struct error err = ERROR_INIT;
+    struct digest_ctx *a = digest_new(&err), *b = digest_new(&err);
+    struct digest_ctx *one = digest_new(&err);
+    struct digest da, db, d;
+    int i;
+
+    assert_non_null(data);
+    memset(data + PIECE, 'x', PIECE);
+    for (i = 0; i < PIECES; i++) {
+        assert_ok(digest_update_two(a, data, b, data + PIECE, PIECE, &err));
+        assert_ok(digest_update(one, data, PIECE, &err));
+    }
+    assert_ok(digest_final(a, &da, &err));
+    assert_ok(digest_final(b, &db, &err));
+    assert_ok(digest_final(one, &d, &err));
+    assert_string_equal(da.hex, d.hex);
+    assert_false(digest_equal(&da, &db));
+    digest_free(&a);
+    digest_free(&b);
+    digest_free(&one);
+    free(data);
+}
+
 static void of_a_descriptor_from_its_position(void **state)
 {
     struct error err = ERROR_INIT;
@@ -98,6 +158,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_values),
         cmocka_unit_test(streamed_equals_whole),
+        cmocka_unit_test(two_equal_one_each),
+        cmocka_unit_test(two_of_half_a_gigabyte),
         cmocka_unit_test_setup_teardown(of_a_descriptor_from_its_position, test_setup,
                                         test_teardown),
         cmocka_unit_test(parse_is_strict),
