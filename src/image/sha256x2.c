@@ -83,7 +83,7 @@ SHA_CODE void sha256x2(uint32_t state[2][8], const unsigned char *const data[2],
 
     for (; blocks > 0; blocks--) {
         const struct lane was_a = a, was_b = b;
-        __m128i wa[4], wb[4];
+        __m128i wa[4] = {message(from_a, 0)}, wb[4] = {message(from_b, 0)};
 
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) {
