@@ -231,16 +231,31 @@ static int read_metadata(const struct reading *reading, const char *path,
     return r;
 }
 
+/* A file that is damaged says more than what was made of it. */
+static int read_verified(struct reading *r, struct error *err)
+{
+    struct error why = ERROR_INIT;
+    struct lab_verification *v =
+        lab_verify_start(r->lab->fd, &r->manifest, r->opts, r->sources != NULL, err);
+    int rc;
+
+    if (!v)
+        return -1;
+    rc = read_metadata(r, r->manifest.metadata, err);
+    if (lab_verify_finish(v, r->sources, &why) == 0)
+        return rc;
+    *err = why;
+    return -1;
+}
+
 static int read_lab(struct reading *r, const char *manifest, struct error *err)
 {
     if (read_manifest(r, manifest, err) < 0)
         return -1;
     r->lab->id = steal_ptr(r->manifest.id);
     r->lab->version = steal_ptr(r->manifest.version);
-    if (r->opts->verify &&
-        lab_verify(r->lab->fd, &r->manifest, r->opts, r->sources, err) < 0)
-        return -1;
-    return read_metadata(r, r->manifest.metadata, err);
+    return r->opts->verify ? read_verified(r, err)
+                           : read_metadata(r, r->manifest.metadata, err);
 }
 
 static int load(struct lab *lab, const char *manifest, const struct lab_options *opts,

@@ -20,17 +20,22 @@
 /* What one thread takes at once. */
 #define PART 128
 
-struct verification {
+struct part;
+
+struct lab_verification {
     int dirfd;
     const struct lab_manifest *manifest;
     const struct lab_options *opts;
     bool stamps;          /* are asked for */
     atomic_size_t failed; /* first of a part with a failure */
+    size_t n_parts;
+    struct part *parts; /* NULL: one, which needs no thread */
+    struct workpool *pool;
 };
 
 struct part {
     struct task task;
-    struct verification *v;
+    struct lab_verification *v;
     size_t first, end; /* of the manifest's files */
     struct lab_sources sources;
     struct error err; /* class ERROR_NONE: there is none */
@@ -50,7 +55,7 @@ static bool is_layer(const char *path)
            strcmp(path + n - strlen(file_suffix), file_suffix) == 0;
 }
 
-static int verify_files(const struct verification *v, size_t first, size_t end,
+static int verify_files(const struct lab_verification *v, size_t first, size_t end,
                         struct lab_sources *sources, struct error *err)
 {
     const struct lab_manifest *m = v->manifest;
@@ -67,7 +72,7 @@ static int verify_files(const struct verification *v, size_t first, size_t end,
 static void run(struct task *t)
 {
     struct part *p = (struct part *)t;
-    struct verification *v = p->v;
+    struct lab_verification *v = p->v;
     size_t before = atomic_load(&v->failed);
 
     if (before < p->first ||
@@ -98,46 +103,69 @@ static int collect(struct part *parts, size_t n, struct lab_sources *sources,
     return sources && sources->files.failed ? error_oom(err) : 0;
 }
 
-static int verify_parts(struct verification *v, struct part *parts, size_t n,
-                        struct lab_sources *sources, struct error *err)
+static int start_parts(struct lab_verification *v, struct error *err)
 {
     unsigned threads = cpus_usable();
-    struct workpool *pool;
+    size_t files = v->manifest->paths.count;
 
+    v->parts = calloc(v->n_parts, sizeof(*v->parts));
+    if (!v->parts)
+        return error_oom(err);
     threads = threads < THREADS ? THREADS : threads;
-    pool = workpool_new(threads < THREADS_MAX ? threads : THREADS_MAX, err);
-    if (!pool)
+    v->pool = workpool_new(threads < THREADS_MAX ? threads : THREADS_MAX, err);
+    if (!v->pool)
         return -1;
-    for (size_t i = 0; i < n; i++) {
-        parts[i] = (struct part){.task = {NULL, run}, .v = v, .err = ERROR_INIT};
-        parts[i].first = i * PART;
-        parts[i].end = (i + 1) * PART < v->manifest->paths.count
-                           ? (i + 1) * PART
-                           : v->manifest->paths.count;
-        workpool_push(pool, &parts[i].task);
+    for (size_t i = 0; i < v->n_parts; i++) {
+        struct part *p = &v->parts[i];
+
+        *p = (struct part){.task = {NULL, run}, .v = v, .err = ERROR_INIT};
+        p->first = i * PART;
+        p->end = (i + 1) * PART < files ? (i + 1) * PART : files;
+        workpool_push(v->pool, &p->task);
     }
-    /* joins them, too: whoever forks next has one thread */
-    workpool_free(&pool);
-    return collect(parts, n, sources, err);
+    return 0;
 }
 
-int lab_verify(int dirfd, const struct lab_manifest *m, const struct lab_options *opts,
-               struct lab_sources *sources, struct error *err)
+static void release(struct lab_verification *v)
 {
-    struct verification v = {
-        .dirfd = dirfd, .manifest = m, .opts = opts, .stamps = sources != NULL};
-    size_t n = (m->paths.count + PART - 1) / PART;
-    _cleanup_free_ struct part *parts = NULL;
+    workpool_free(&v->pool);
+    for (size_t i = 0; v->parts && i < v->n_parts; i++)
+        lab_sources_release(&v->parts[i].sources);
+    free(v->parts);
+    free(v);
+}
+
+struct lab_verification *lab_verify_start(int dirfd, const struct lab_manifest *m,
+                                          const struct lab_options *opts, bool stamps,
+                                          struct error *err)
+{
+    struct lab_verification *v = calloc(1, sizeof(*v));
+
+    if (!v) {
+        error_oom(err);
+        return NULL;
+    }
+    *v = (struct lab_verification){
+        .dirfd = dirfd, .manifest = m, .opts = opts, .stamps = stamps};
+    atomic_init(&v->failed, SIZE_MAX);
+    v->n_parts = (m->paths.count + PART - 1) / PART;
+    if (v->n_parts <= 1 || start_parts(v, err) == 0)
+        return v;
+    release(v);
+    return NULL;
+}
+
+int lab_verify_finish(struct lab_verification *v, struct lab_sources *sources,
+                      struct error *err)
+{
     int r;
 
-    atomic_init(&v.failed, SIZE_MAX);
-    if (n <= 1)
-        return verify_files(&v, 0, m->paths.count, sources, err);
-    parts = calloc(n, sizeof(*parts));
-    if (!parts)
-        return error_oom(err);
-    r = verify_parts(&v, parts, n, sources, err);
-    for (size_t i = 0; i < n; i++)
-        lab_sources_release(&parts[i].sources);
+    /* joins them, too: whoever forks next has one thread */
+    workpool_free(&v->pool);
+    if (v->parts)
+        r = collect(v->parts, v->n_parts, sources, err);
+    else
+        r = verify_files(v, 0, v->manifest->paths.count, sources, err);
+    release(v);
     return r;
 }

@@ -63,6 +63,7 @@ int lab_link(struct lab *lab, struct lab_metadata_run *runs, struct error *err);
  * NULL, gets the stamps of what was read. */
 struct buf;
 struct lab_sources;
+struct lab_verification;
 
 #define LAB_JOBS "jobs/"
 /* Reading without waiting for the other end of a FIFO. */
@@ -77,8 +78,15 @@ int lab_check_exists(int dirfd, const char *path, int flags, struct error *err);
 int lab_verify_file(int dirfd, const char *path, const char *sha256,
                     const struct lab_options *opts, struct lab_sources *sources,
                     struct error *err);
-int lab_verify(int dirfd, const struct lab_manifest *m, const struct lab_options *opts,
-               struct lab_sources *sources, struct error *err);
+/* All files of the manifest, by threads, while the caller does something else. What is
+ * pointed to stays until the end. stamps: lab_verify_finish adds them to sources. NULL
+ * with err. */
+struct lab_verification *lab_verify_start(int dirfd, const struct lab_manifest *m,
+                                          const struct lab_options *opts, bool stamps,
+                                          struct error *err);
+/* Waits, and releases it; err: the first failure in the manifest's order. */
+int lab_verify_finish(struct lab_verification *v, struct lab_sources *sources,
+                      struct error *err);
 /* Fills err: path has the digest `is` and not the manifest's. */
 int lab_digest_error(const char *path, const char *is, const char *manifest,
                      struct error *err);

@@ -264,6 +264,21 @@ static void test_the_first_of_many_damaged_files_is_told(void **state)
         assert_refused(*state, &checked, "host-tools/many/300 has SHA-256");
 }
 
+/* The digests are checked while the metadata is read: damage is what is told, as what
+ * cannot be read may be of it. */
+static void test_damage_comes_before_what_is_made_of_it(void **state)
+{
+    put(*state, "revision/metadata-sim.json", "{\"type\":\"run\",");
+    assert_refused(*state, &checked, "revision/metadata-sim.json: not valid JSON");
+    put(*state, "jobs/" JOB_A "/bin/main", "z");
+    assert_refused(*state, &checked, "jobs/" JOB_A "/bin/main has SHA-256");
+    put(*state, "jobs/" JOB_A "/bin/main", "x");
+    put_many(*state, 1000, 1000, 1000);
+    assert_refused(*state, &checked, "revision/metadata-sim.json: not valid JSON");
+    put_many(*state, 1000, 999, 999);
+    assert_refused(*state, &checked, "host-tools/many/999 has SHA-256");
+}
+
 static void test_strange_files(void **state)
 {
     char *extra = str_printf(",{\"path\":\"pipe\",\"sha256\":\"%064d\"}", 0);
@@ -397,6 +412,7 @@ int main(void)
         LAB_TEST(test_missing_parts),
         LAB_TEST(test_digests),
         LAB_TEST(test_layers_are_left_to_extraction),
+        LAB_TEST(test_damage_comes_before_what_is_made_of_it),
         LAB_TEST(test_the_first_of_many_damaged_files_is_told),
         LAB_TEST(test_strange_files),
         LAB_TEST(test_links_that_leave),
