@@ -57,6 +57,15 @@ int stage_on_root(const struct plan *plan, bool *out, struct error *err);
 /* What mount i needs as its mount point. */
 enum stage_point stage_point_of(const struct assembly *a, size_t i);
 
+/* ---- stage_gap ---- */
+/* The directory that the image lacks and that has the most places in the root below it,
+ * at least so many; owned by the caller, NULL: there is none. */
+int stage_find_gap(const struct plan *plan, const bool *on_root, size_t least,
+                   char **out, struct error *err);
+/* Binds it from the layer with the mount points, read-only, over what overlay shows. */
+int stage_show_gap(const struct assembly *a, int skeleton, const char *gap,
+                   struct error *err);
+
 /* ---- stage_root ---- */
 /* Makes root/ below base the sandbox's root and fills a->root. */
 int stage_make_root(struct assembly *a, struct error *err);

@@ -21,6 +21,9 @@
 /* mount(2) takes a page, its NUL included. */
 #define OVERLAY_OPTIONS_MAX 4095
 
+/* So many mount points are worth a mount more. */
+#define GAP_LEAST 16
+
 static int make_dir_at(int dirfd, const char *name, struct error *err)
 {
     int fd;
@@ -144,8 +147,9 @@ static int overlay_root(struct assembly *a, struct error *err)
         layers < 0 ? -1 : make_dir_at(a->base, SKELETON, err);
     _cleanup_(stage_way_release) struct stage_way way = STAGE_WAY_INIT(-1);
     _cleanup_buf_ struct buf options = BUF_INIT;
+    _cleanup_free_ char *gap = NULL;
 
-    if (skeleton < 0)
+    if (skeleton < 0 || stage_find_gap(a->plan, a->on_root, GAP_LEAST, &gap, err) < 0)
         return -1;
     way.root = skeleton;
     if (fill_skeleton(a, &way, err) < 0 || set_attributes(a, &way, err) < 0 ||
@@ -153,7 +157,9 @@ static int overlay_root(struct assembly *a, struct error *err)
         mount_overlay(layers, buf_str(&options), err) < 0)
         return error_context(err, "merging the image's %zu layers",
                              a->plan->lowers.count);
-    return open_root(a, err);
+    if (open_root(a, err) < 0)
+        return -1;
+    return gap ? stage_show_gap(a, skeleton, gap, err) : 0;
 }
 
 int stage_make_root(struct assembly *a, struct error *err)
