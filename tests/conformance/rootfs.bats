@@ -109,6 +109,34 @@ same_tree() {
     [[ $(($(wc -l <<<"$without") + 3)) -eq $(wc -l <<<"$out") ]] || show
 }
 
+@test "a directory that the image lacks, with many mount points" {
+    local n with without look options=()
+    for ((n = 1; n <= 20; n++)); do
+        mkdir -p "$T/in/$n"
+        echo "$n" >"$T/in/$n/number"
+        options+=(-m "$T/in/$n:/data/new/outputs/$n/out" -m "$T/in/$n/number:/gap/$n/file")
+    done
+    # shellcheck disable=SC2016 # for the sandbox's shell
+    look='find /data /gap | sort; cat /gap/*/file /data/new/outputs/*/out/number; stat -c "%n %F %u" /gap /gap/7;
+        for d in /gap /gap/7 /gap/7/file /data/new /data/new/outputs/7 /data/new/outputs/7/out; do
+            touch "$d/x" 2>&1; mkdir "$d/y" 2>&1
+        done; rm -r /gap/7 2>&1; rmdir /gap/8 2>&1; mv /gap/9 /gap/10 2>&1; true'
+    staging auto
+    listing "$FILES/images/merge-dir"
+    without=$out
+    listing "$FILES/images/merge-dir" "${options[@]}"
+    diff <(echo "$without") <(grep -v '^/gap\($\|[/ ]\)\|^/data/new[/ ]' <<<"$out")
+    ok exec --image "$FILES/images/merge-dir" "${options[@]}" -- /bin/busybox sh -c "PATH=/bin; $look"
+    with=$out
+    # one of the two is a bind of its own, and of our layer
+    ok exec --image "$FILES/images/merge-dir" "${options[@]}" -- /bin/cat /proc/self/mountinfo
+    [[ $(grep -c '^[^/]* /[^ ]* /gap ro,\|^[^/]* /[^ ]* /data/new ro,' <<<"$out") -eq 1 ]] || show
+    staging off
+    ok exec --image "$FILES/images/merge-dir" "${options[@]}" -- /bin/busybox sh -c "PATH=/bin; $look"
+    diff <(echo "$with") <(echo "$out")
+    [[ $(grep -c 'Read-only file system' <<<"$out") -ge 10 ]] || show
+}
+
 @test "an image kept as layers: cache list, verify, prune; a damaged layer is made again" {
     local file id
     ok image prepare "$FILES/images/merge-dir" --json

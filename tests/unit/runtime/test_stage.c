@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "base/cleanup.h"
 #include "runtime/runtime_internal.h"
 #include "runtime/stage_internal.h"
 
@@ -78,6 +79,55 @@ static void test_what_needs_a_place_in_the_root(void **state)
     assert_int_equal(stage_on_root(&p, found, &err), 0);
     for (size_t i = 0; i < p.n_mounts; i++)
         assert_int_equal(found[i], expected[i]);
+    plan_release(&p);
+}
+
+static void expect_gap(struct plan *p, size_t least, const char *expected)
+{
+    _cleanup_free_ bool *on_root = calloc(p->n_mounts + 1, sizeof(*on_root));
+    _cleanup_free_ char *gap = NULL;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(stage_on_root(p, on_root, &err), 0);
+    assert_int_equal(stage_find_gap(p, on_root, least, &gap, &err), 0);
+    if (expected)
+        assert_string_equal(gap, expected);
+    else
+        assert_null(gap);
+}
+
+static void test_where_the_image_ends(void **state)
+{
+    struct plan p = PLAN_INIT;
+    static const char *const image[] = {"/", "/data", "/data/in", "/etc"};
+
+    (void)state;
+    p.dirs = calloc(array_size(image), sizeof(*p.dirs));
+    for (size_t i = 0; i < array_size(image); i++)
+        p.dirs[p.n_dirs++].path = strdup(image[i]);
+    add(&p, PLAN_MOUNT_OVERLAY, "/image", "/");
+    add(&p, PLAN_MOUNT_TMPFS, NULL, "/tmp");
+    add(&p, PLAN_MOUNT_DATA, "x", "/etc/passwd");
+    add(&p, PLAN_MOUNT_DATA, "x", "/etc/group");
+    add(&p, PLAN_MOUNT_DATA, "x", "/etc/hosts");
+    add(&p, PLAN_MOUNT_BIND_RO, "/x", "/data/in");
+    expect_gap(&p, 1, NULL);
+    add(&p, PLAN_MOUNT_BIND_RO, "/x", "/base/a/out");
+    add(&p, PLAN_MOUNT_BIND_RO, "/x", "/base/b/out");
+    expect_gap(&p, 1, "/base");
+    expect_gap(&p, 2, "/base");
+    expect_gap(&p, 3, NULL);
+    add(&p, PLAN_MOUNT_SYMLINK, "to", "/data/outputs/a/x");
+    add(&p, PLAN_MOUNT_BIND_RO, "/x", "/data/outputs/b/x");
+    add(&p, PLAN_MOUNT_BIND_RO, "/x", "/data/outputs2/b/x");
+    expect_gap(&p, 2, "/base");
+    add(&p, PLAN_MOUNT_BIND_RO, "/x", "/data/outputs/c");
+    expect_gap(&p, 2, "/data/outputs");
+    /* on other mounts: these need no place in the root */
+    add(&p, PLAN_MOUNT_BIND_RO, "/x", "/base/a/out/1");
+    add(&p, PLAN_MOUNT_BIND_RO, "/x", "/base/a/out/2");
+    add(&p, PLAN_MOUNT_BIND_RO, "/x", "/base/a/out/3");
+    expect_gap(&p, 2, "/data/outputs");
     plan_release(&p);
 }
 
@@ -310,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_proc_is_bwraps),
         cmocka_unit_test(test_what_needs_a_place_in_the_root),
+        cmocka_unit_test(test_where_the_image_ends),
         tempdir_test(test_missing_places_are_made),
         tempdir_test(test_links_stay_inside),
         tempdir_test(test_a_root_of_our_own),
