@@ -24,13 +24,29 @@ static const char *state_words(enum marker_state state)
     return state == MARKER_FAIL ? "has failed" : "has not run";
 }
 
-static int check_job_done(const struct job_unit *j, const struct outputs *o,
-                          size_t producer, const char *name, struct error *err)
+/* The look at producers' markers: each once, however many inputs it has. */
+struct done {
+    struct outputs outputs;
+    bool *seen; /* by job of the lab: it has succeeded */
+};
+
+static void done_release(struct done *d)
+{
+    outputs_release(&d->outputs);
+    free(d->seen);
+}
+
+static int check_job_done(const struct job_unit *j, struct done *d, size_t producer,
+                          const char *name, struct error *err)
 {
     const char *id = j->lab->jobs[producer].id;
-    enum marker_state state = markers_of_job_at(o->fd, id);
+    enum marker_state state;
 
-    if (state == MARKER_SUCCESS)
+    if (d->seen[producer])
+        return 0;
+    state = markers_of_job_at(d->outputs.fd, id);
+    d->seen[producer] = state == MARKER_SUCCESS;
+    if (d->seen[producer])
         return 0;
     error_fail(err, "job %s needs %s from job %s, which %s", j->job->id, name, id,
                state_words(state));
@@ -39,7 +55,7 @@ static int check_job_done(const struct job_unit *j, const struct outputs *o,
 
 /* A hard dependency between runs: every job of the upstream run has to be done (RepX
  * does not enforce it: FACTS-REPX B7). */
-static int check_dependencies(const struct job_unit *j, const struct outputs *o,
+static int check_dependencies(const struct job_unit *j, struct done *d,
                               struct error *err)
 {
     _cleanup_free_ size_t *deps = NULL;
@@ -48,7 +64,7 @@ static int check_dependencies(const struct job_unit *j, const struct outputs *o,
     if (lab_job_deps(j->lab, j->job, &deps, &n, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++)
-        if (check_job_done(j, o, deps[i], "its result", err) < 0)
+        if (check_job_done(j, d, deps[i], "its result", err) < 0)
             return -1;
     return 0;
 }
@@ -100,25 +116,27 @@ static int check_phases(const struct job_unit *j, struct error *err)
     return 0;
 }
 
-static int check_producers(const struct job_unit *j, const struct outputs *o,
-                           struct error *err)
+static int check_producers(const struct job_unit *j, struct done *d, struct error *err)
 {
     for (size_t i = 0; i < j->inputs.n; i++) {
         const struct input *in = &j->inputs.items[i];
 
         if (in->kind == INPUT_ARTIFACT && in->producer != SIZE_MAX &&
-            check_job_done(j, o, in->producer, in->name, err) < 0)
+            check_job_done(j, d, in->producer, in->name, err) < 0)
             return -1;
     }
-    return check_dependencies(j, o, err);
+    return check_dependencies(j, d, err);
 }
 
 int job_unit_check_inputs(const struct job_unit *j, struct error *err)
 {
-    _cleanup_(outputs_release) struct outputs o;
+    _cleanup_(done_release) struct done d = {
+        .seen = calloc(j->lab->n_jobs + 1, sizeof(*d.seen))};
 
-    outputs_open(&o, j->base);
-    if (check_producers(j, &o, err) < 0)
+    outputs_open(&d.outputs, j->base);
+    if (!d.seen)
+        return error_oom(err);
+    if (check_producers(j, &d, err) < 0)
         return -1;
     if (j->unit.kind == UNIT_STEP || j->unit.kind == UNIT_GATHER)
         return check_phases(j, err);

@@ -255,6 +255,10 @@ int pathfd_make_dirs_user(const char *path, mode_t mode, struct error *err)
         return error_oom(err);
     if (path[0] != '/')
         return error_fail(err, "cannot make '%s': it must be an absolute path", path);
+    /* mostly it is there, and each mkdir takes a lock to say so */
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
     while (*(p += strspn(p, "/"))) {
         struct stat st;
         char kept;

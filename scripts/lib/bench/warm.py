@@ -163,11 +163,12 @@ class DockerRun(Start):
 class Run(Contender):
     """`repx-launch run JOB`: with files, markers, log and record around the command."""
 
-    def __init__(self, bench, name, options, base, lab, job, runtime="bwrap"):
+    def __init__(self, bench, name, options, base, lab, job, runtime="bwrap", build=None):
         self.bench, self.name, self.base, self.job = bench, name, base, job
         self.runtime = runtime
-        self.argv = [bench.place.built("src/repx-launch"), "run", "--quiet", "--lab", lab,
-                     "--base-path", base] + options + [job]
+        tool = os.path.join(build, "src/repx-launch") if build else \
+            bench.place.built("src/repx-launch")
+        self.argv = [tool, "run", "--quiet", "--lab", lab, "--base-path", base] + options + [job]
         self.check()
 
     def command(self):
@@ -218,6 +219,8 @@ def section_run(bench, image, store):
     for name, options, runtime in [("repx-launch run", [], "bwrap"),
                                    ("repx-launch run --native", ["--native"], "native")]:
         found.append(Run(bench, name, options, base, lab.path, job, runtime))
+    for name, build in bench.others:
+        found.append(Run(bench, name + " run", [], base, lab.path, job, build=build))
     return measure_starts(bench.place, section, found, bench.starts)
 
 
@@ -231,6 +234,9 @@ def section_inputs(bench, image, store):
     lab.ripen(bench.size)
     found = [Run(bench, "repx-launch run, %d inputs" % n, [], base, lab.path, job)
              for n, job in zip([0, 20, 200], lab.jobs)]
+    for name, build in bench.others:
+        found += [Run(bench, "%s run, %d inputs" % (name, n), [], base, lab.path, job, build=build)
+                  for n, job in zip([0, 20, 200], lab.jobs)]
     return measure_starts(bench.place, section, found, bench.starts)
 
 
