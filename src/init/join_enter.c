@@ -1,7 +1,6 @@
 /* From a task on the host to the user's command in the sandbox. */
 #include <errno.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "base/cleanup.h"
 #include "init/exec_command.h"
 #include "init/join.h"
+#include "init/privileges.h"
 #include "runtime/init_protocol.h"
 
 extern char **environ;
@@ -90,13 +90,7 @@ static int enter_namespaces(const struct join *j, struct error *err)
 /* Whoever enters a user namespace has every capability in it. */
 static int drop_privileges(struct error *err)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-
-    for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
-            return error_sys(err, errno, "cannot drop the capability %d", cap);
-    if (syscall(SYS_capset, &header, none) < 0)
+    if (privileges_drop() < 0 && errno != EPERM)
         return error_sys(err, errno, "cannot drop the capabilities");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_sys(err, errno, "cannot set no_new_privs");

@@ -26,6 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "init/attach.h"
 #include "init/channel.h"
 #include "init/exec_command.h"
 #include "runtime/init_protocol.h"
@@ -56,19 +57,6 @@ static int tell_failure(const struct job *j, enum init_stage stage, int errnum)
     tell(j, (struct init_message){
                 .kind = INIT_EXEC_FAILED, .value = errnum, .stage = stage});
     return 1;
-}
-
-static bool parse_fd(const char *s, int *fd)
-{
-    char *end;
-    long v;
-
-    errno = 0;
-    v = strtol(s, &end, 10);
-    if (errno || end == s || *end || v < 3 || v > 1 << 20)
-        return false;
-    *fd = (int)v;
-    return true;
 }
 
 #if defined(__x86_64__)
@@ -293,8 +281,8 @@ static int take_orders(struct job *j, int argc, char **argv)
         j->status_fd = c.status_fd;
         take_words(j, c.words);
     } else {
-        if (argc <= INIT_ARGS || !parse_fd(argv[1], &j->status_fd) ||
-            !parse_fd(argv[2], &c.env_fd))
+        if (argc <= INIT_ARGS || !attach_parse_fd(argv[1], &j->status_fd) ||
+            !attach_parse_fd(argv[2], &c.env_fd))
             return 125;
         take_words(j, argv + 3);
     }
@@ -307,18 +295,23 @@ static int take_orders(struct job *j, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct job j = {.status_fd = -1};
+    int failed = attach_given(&argc, &argv), r, signal_fd;
     sigset_t all;
-    int r, signal_fd;
 
     if (argc == 2 && strcmp(argv[1], INIT_PROBE_ARG) == 0)
-        return 0;
-    if (argc == 3 && strcmp(argv[1], INIT_HOLD_ARG) == 0)
-        return parse_fd(argv[2], &j.status_fd) ? hold(&j) : 125;
+        return failed;
+    if (argc == 3 && strcmp(argv[1], INIT_HOLD_ARG) == 0) {
+        if (!attach_parse_fd(argv[2], &j.status_fd))
+            return 125;
+        return failed ? tell_failure(&j, INIT_STAGE_ATTACH, failed) : hold(&j);
+    }
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     r = take_orders(&j, argc, argv);
     if (r != 0)
         return r;
+    if (failed)
+        return tell_failure(&j, INIT_STAGE_ATTACH, failed);
     if (j.hold)
         return hold(&j); /* its namespaces are to be opened by others */
     prctl(PR_SET_DUMPABLE, 0);

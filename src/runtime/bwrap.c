@@ -102,6 +102,9 @@ void bwrap_staged_options(const struct stage *stage, struct strv *out)
     const struct plan *plan = stage->plan;
 
     add_namespaces(out, plan);
+    /* for init, to attach, and to take even that out of its bounding set */
+    if (stage->apart)
+        strv_addl(out, "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETPCAP", NULL);
     strv_addl(out, "--dev-bind", stage->root, "/", NULL);
     for (size_t i = 0; i < plan->n_mounts; i++)
         if (!stage_makes(&plan->mounts[i]))
@@ -203,6 +206,26 @@ static int open_init(const struct runtime_tools *tools, struct error *err)
     return fd;
 }
 
+/* The place of a descriptor for the mounts that bwrap is not to see, when these are
+ * many.
+ */
+static int set_apart(struct runtime_command *out, const struct runtime_tools *tools,
+                     struct error *err)
+{
+    struct stage *s = out->stage;
+    _cleanup_free_ char *dir = NULL;
+
+    if (stage_find_apart(s->plan, STAGE_APART_MIN, &dir, err) < 0)
+        return -1;
+    if (!dir || !stage_can_set_apart(tools))
+        return 0;
+    s->apart_fd = fdio_memfd("repx-mounts", "", 0, err);
+    if (s->apart_fd < 0 || runtime_command_add_fd(out, s->apart_fd, err) < 0)
+        return -1;
+    s->apart = steal_ptr(dir);
+    return 0;
+}
+
 /* bwrap's options: one for each mount, or what the stage leaves. */
 static int make_options(const struct plan *plan, const struct runtime_tools *tools,
                         struct runtime_command *out, struct strv *options,
@@ -218,7 +241,7 @@ static int make_options(const struct plan *plan, const struct runtime_tools *too
                    ? -1
                    : bwrap_options(plan, data, out->info_write_fd, options, err);
     out->stage = stage_new(plan, tools, err);
-    if (!out->stage)
+    if (!out->stage || set_apart(out, tools, err) < 0)
         return -1;
     strv_add(options, "--info-fd");
     strv_addf(options, "%d", out->info_write_fd);
@@ -270,6 +293,8 @@ static int bwrap_command(const struct plan *plan, const struct runtime_tools *to
     strv_addf(&out->argv, "%d", args_fd);
     strv_add(&out->argv, "--");
     strv_addf(&out->argv, "/proc/self/fd/%d", init_fd);
+    if (out->stage)
+        stage_attach_words(out->stage, &out->argv);
     if (plan->joined)
         add_hold(out);
     else if (add_job(plan, out, err) < 0)

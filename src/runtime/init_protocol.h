@@ -23,6 +23,7 @@ enum init_stage {
     INIT_STAGE_INTERPRETER = 4, /* the file is there, what should run it is not */
     INIT_STAGE_MOUNT = 5,       /* a mount is not what was asked for; value: its number
                                  * in the list of checks */
+    INIT_STAGE_ATTACH = 6,      /* the mount of INIT_ATTACH_ARG; value: errno */
 };
 
 /* Its command line: PROGRAM STATUS_FD ENV_FD MODE CWD ARGV...
@@ -33,6 +34,11 @@ enum init_stage {
 #define INIT_ARGS 5
 /* "PROGRAM --hold STATUS_FD" is no pid 1: it says INIT_HOLDING and stays until nobody
  * reads from STATUS_FD any more, so that others can enter the namespaces meanwhile. */
+/* Any of these may stand behind "PROGRAM --attach FD DIR": FD is a detached mount, of
+ * the directory that DIR is, which init attaches there first; then it gives up the
+ * capabilities for it, in every set. */
+#define INIT_ATTACH_ARG "--attach"
+#define INIT_ATTACH_ARGS 3
 #define INIT_HOLD_ARG "--hold"
 #define INIT_PROBE_ARG "--probe"
 /* Or "PROGRAM --channel SOCKET", where an engine (podman, docker) starts it without our

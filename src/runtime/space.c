@@ -134,13 +134,14 @@ static int capture(struct space *s, pid_t holder, struct error *err)
 
 /* The holder's number, once it says that all mounts are there. bwrap's own message is
  * on stderr when it does not come so far. */
-static int await_holder(int status_fd, pid_t *holder, struct error *err)
+static int await_holder(const struct runtime_command *cmd, pid_t *holder,
+                        struct error *err)
 {
     struct init_message m;
     ssize_t n;
 
     for (;;) {
-        struct pollfd p[] = {{.fd = status_fd, .events = POLLIN},
+        struct pollfd p[] = {{.fd = cmd->status_fd, .events = POLLIN},
                              {.fd = supervise_signal_fd(), .events = POLLIN}};
 
         if (poll(p, 2, -1) < 0 && errno != EINTR)
@@ -150,7 +151,10 @@ static int await_holder(int status_fd, pid_t *holder, struct error *err)
         if (p[0].revents)
             break;
     }
-    n = read(status_fd, &m, sizeof(m));
+    n = read(cmd->status_fd, &m, sizeof(m));
+    if (n == sizeof(m) && m.magic == INIT_PROTOCOL_MAGIC &&
+        m.kind == INIT_EXEC_FAILED && m.stage == INIT_STAGE_ATTACH)
+        return stage_explain_attach(cmd->stage, m.value, err);
     if (n != sizeof(m) || m.magic != INIT_PROTOCOL_MAGIC || m.kind != INIT_HOLDING) {
         error_fail(err, "the sandbox could not be made");
         return error_hint(err, "bwrap's message above tells why; 'repx-launch doctor' "
@@ -220,7 +224,7 @@ int space_of_command(const struct runtime_backend *backend, const struct plan *p
     pid = start(&cmd, &pidfd, err);
     if (pid < 0)
         return -1;
-    r = await_holder(cmd.status_fd, &holder, err);
+    r = await_holder(&cmd, &holder, err);
     if (r == 0)
         r = capture(out, holder, err);
     let_go(&cmd, pid, r < 0);

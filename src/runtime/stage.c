@@ -52,6 +52,7 @@ void stage_free(struct stage *s)
         return;
     free(s->dir);
     free(s->root);
+    free(s->apart);
     free(s);
 }
 
@@ -269,6 +270,9 @@ static int place_all(struct assembly *a, struct error *err)
 
         if (strcmp(m->dest, "/") == 0 && m->kind != PLAN_MOUNT_REMOUNT_RO)
             continue;
+        if (a->apart && a->apart_mount < 0 && stage_is_below(m->dest, a->apart) &&
+            stage_begin_apart(a, err) < 0)
+            return error_context(err, "'%s' in the sandbox", a->apart);
         if (m->kind == PLAN_MOUNT_PROC ? make_dir(a, m->dest, err) < 0
                                        : stage_makes(m) && place(a, i, err) < 0)
             return error_context(err, "'%s' in the sandbox", m->dest);
@@ -276,11 +280,11 @@ static int place_all(struct assembly *a, struct error *err)
     return 0;
 }
 
-static int assemble(struct assembly *a, const char *dir, struct error *err)
+static int assemble(struct assembly *a, const struct stage *s, struct error *err)
 {
     if (namespaces_own_mounts(err) < 0 || clone_sources(a, err) < 0 ||
-        make_base(a, dir, err) < 0 || stage_make_root(a, err) < 0 ||
-        place_all(a, err) < 0)
+        make_base(a, s->dir, err) < 0 || stage_make_root(a, err) < 0 ||
+        place_all(a, err) < 0 || (a->apart && stage_end_apart(a, s->apart_fd, err) < 0))
         return error_context(err, "could not make the sandbox");
     return namespaces_drop_rights(err);
 }
@@ -288,8 +292,12 @@ static int assemble(struct assembly *a, const char *dir, struct error *err)
 int stage_assemble(void *arg, struct error *err)
 {
     const struct stage *s = arg;
-    struct assembly a = {
-        .plan = s->plan, .base = -1, .root = -1, .way = STAGE_WAY_INIT(-1)};
+    struct assembly a = {.plan = s->plan,
+                         .base = -1,
+                         .root = -1,
+                         .way = STAGE_WAY_INIT(-1),
+                         .apart = s->apart,
+                         .apart_mount = -1};
     mode_t mask = umask(0);
     struct rlimit saved;
     int rc;
@@ -300,12 +308,13 @@ int stage_assemble(void *arg, struct error *err)
         return error_oom(err);
     rc = raise_limit(s->plan->n_mounts, &saved, err);
     if (rc == 0)
-        rc = assemble(&a, s->dir, err);
+        rc = assemble(&a, s, err);
     for (size_t i = 0; rc == 0 && i < s->plan->n_mounts; i++)
         cleanup_closep(&a.sources[i]);
     stage_way_release(&a.way);
     cleanup_closep(&a.base);
     cleanup_closep(&a.root);
+    cleanup_closep(&a.apart_mount);
     free(a.sources);
     free(a.on_root);
     setrlimit(RLIMIT_NOFILE, &saved);

@@ -33,6 +33,8 @@ struct assembly {
     int *sources;         /* a detached mount for each bind of the plan, else -1 */
     bool *on_root;        /* stage_on_root's answers */
     struct stage_way way; /* below root */
+    const char *apart;    /* struct stage's; NULL: none */
+    int apart_mount;      /* the directory bound on itself, once it is */
 };
 
 /* ---- stage_point: mount points below a root ---- */
@@ -65,6 +67,13 @@ int stage_find_gap(const struct plan *plan, const bool *on_root, size_t least,
 /* Binds it from the layer with the mount points, read-only, over what overlay shows. */
 int stage_show_gap(const struct assembly *a, int skeleton, const char *gap,
                    struct error *err);
+
+/* ---- stage_apart ---- */
+bool stage_is_below(const char *path, const char *dir);
+/* Binds the directory on itself: what is mounted below it from now on is the bind's. */
+int stage_begin_apart(struct assembly *a, struct error *err);
+/* Takes the bind with all below it out of the stage, into descriptor slot. */
+int stage_end_apart(struct assembly *a, int slot, struct error *err);
 
 /* ---- stage_root ---- */
 /* Makes root/ below base the sandbox's root and fills a->root. */

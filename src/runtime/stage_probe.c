@@ -16,6 +16,7 @@
 #include "runtime/init_protocol.h"
 #include "runtime/runtime_internal.h"
 #include "runtime/stage.h"
+#include "sys/fdio.h"
 #include "sys/pathfd.h"
 #include "sys/spawn.h"
 
@@ -57,13 +58,18 @@ static int trial_plan(struct plan *p, const char *lower, struct error *err)
     return plan_add_mount(p, PLAN_MOUNT_REMOUNT_RO, PLAN_ROLE_ROOT, NULL, "/", err);
 }
 
+/* A yes or no of its own: whoever has few mounts never asks. */
+#define APART_CACHE_NAME "staging-apart"
+#define APART_YES "yes"
+
 static int run_trial(const struct runtime_tools *tools, struct stage *stage,
                      int init_fd, struct error *why)
 {
     _cleanup_strv_ struct strv argv = STRV_INIT;
     _cleanup_buf_ struct buf output = BUF_INIT, shown = BUF_INIT;
     char *const env[] = {NULL};
-    struct spawn_fd inherit = {init_fd, init_fd};
+    struct spawn_fd inherit[] = {{init_fd, init_fd},
+                                 {stage->apart_fd, stage->apart_fd}};
     struct spawn s = SPAWN_INIT;
     int status;
 
@@ -71,14 +77,15 @@ static int run_trial(const struct runtime_tools *tools, struct stage *stage,
     bwrap_staged_options(stage, &argv);
     strv_add(&argv, "--");
     strv_addf(&argv, "/proc/self/fd/%d", init_fd);
+    stage_attach_words(stage, &argv);
     strv_add(&argv, INIT_PROBE_ARG);
     if (strv_check(&argv, why) < 0)
         return -1;
     s.program = tools->bwrap;
     s.argv = strv_argv(&argv);
     s.env = env;
-    s.fds = &inherit;
-    s.n_fds = 1;
+    s.fds = inherit;
+    s.n_fds = stage->apart ? 2 : 1;
     s.die_with_parent = true;
     s.prepare = stage_assemble;
     s.prepare_arg = stage;
@@ -89,9 +96,18 @@ static int run_trial(const struct runtime_tools *tools, struct stage *stage,
     return error_fail(why, "bwrap failed in a trial: %.400s", buf_str(&shown));
 }
 
-/* 0 it works, -1 with the reason. */
+/* /tmp of the trial, which something is mounted below. */
+static int set_trial_apart(struct stage *s, int fd, struct error *why)
+{
+    s->apart_fd = fd;
+    s->apart = strdup("/tmp");
+    return s->apart ? 0 : error_oom(why);
+}
+
+/* 0 it works, -1 with the reason. apart_fd: -1, or tries to set mounts apart with it.
+ */
 static int try_with(const struct runtime_tools *tools, const char *lower, int init_fd,
-                    struct error *why)
+                    int apart_fd, struct error *why)
 {
     struct plan plan = PLAN_INIT;
     struct stage *stage = NULL;
@@ -99,7 +115,9 @@ static int try_with(const struct runtime_tools *tools, const char *lower, int in
 
     if (rc == 0)
         stage = stage_new(&plan, tools, why);
-    rc = stage ? run_trial(tools, stage, init_fd, why) : -1;
+    rc = stage && (apart_fd < 0 || set_trial_apart(stage, apart_fd, why) == 0)
+             ? run_trial(tools, stage, init_fd, why)
+             : -1;
     stage_free(stage);
     plan_release(&plan);
     return rc;
@@ -117,12 +135,38 @@ static enum runtime_staging probe(const struct runtime_tools *tools, struct erro
     init_fd = pathfd_open_user(tools->init, O_PATH | O_CLOEXEC, why);
     if (init_fd < 0)
         return STAGING_OFF;
-    if (try_with(tools, tools->state_dir, init_fd, why) == 0)
+    if (try_with(tools, tools->state_dir, init_fd, -1, why) == 0)
         return STAGING_OVERLAY;
-    if (try_with(tools, NULL, init_fd, &other) == 0)
+    if (try_with(tools, NULL, init_fd, -1, &other) == 0)
         return STAGING_ON;
     *why = other;
     return STAGING_OFF;
+}
+
+static bool probe_apart(const struct runtime_tools *tools)
+{
+    struct error why = ERROR_INIT;
+    _cleanup_close_ int init_fd =
+        pathfd_open_user(tools->init, O_PATH | O_CLOEXEC, &why);
+    _cleanup_close_ int apart_fd = fdio_memfd("repx-mounts", "", 0, &why);
+    bool works = init_fd >= 0 && apart_fd >= 0 &&
+                 try_with(tools, NULL, init_fd, apart_fd, &why) == 0;
+
+    if (!works)
+        log_debug("staging: bwrap gets all mounts: %s", why.text);
+    return works;
+}
+
+bool stage_can_set_apart(const struct runtime_tools *tools)
+{
+    _cleanup_free_ char *text = NULL;
+    bool works;
+
+    if (probe_cache_yes(tools, APART_CACHE_NAME, &text) && text)
+        return strcmp(text, APART_YES) == 0;
+    works = probe_apart(tools);
+    probe_cache_store(tools, APART_CACHE_NAME, works ? APART_YES : "no");
+    return works;
 }
 
 /* "NAME REASON" */

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "runtime/engine.h"
+#include "runtime/stage.h"
 #include "runtime/supervise_internal.h"
 #include "sys/fdio.h"
 
@@ -160,6 +161,8 @@ static int explain_exec_failure(const struct supervision *s, struct error *err)
         if (s->cmd->engine)
             return engine_explain_mount(s->cmd->engine, errnum, err);
         break;
+    case INIT_STAGE_ATTACH:
+        return stage_explain_attach(s->cmd->stage, errnum, err);
     case INIT_STAGE_SETUP:
         break;
     }

@@ -5,6 +5,7 @@
 #include <linux/mount.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +18,9 @@
 #ifndef AT_RECURSIVE
 #define AT_RECURSIVE 0x8000
 #endif
+
+/* MNT_DETACH, which only libc's <sys/mount.h> has. */
+#define UMOUNT_DETACH 2
 
 /* How /proc/mounts would know us: shown as the source of new file systems. */
 #define SOURCE "repx"
@@ -81,6 +85,17 @@ int mountfd_attach(int fd, int target, struct error *err)
 
     if (syscall(SYS_move_mount, fd, "", target, "", flags) < 0)
         return error_sys(err, errno, "cannot attach a mount");
+    return 0;
+}
+
+int mountfd_detach(int fd, struct error *err)
+{
+    char path[64];
+
+    /* umount2(2) takes no descriptor */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (syscall(SYS_umount2, path, UMOUNT_DETACH) < 0)
+        return error_sys(err, errno, "cannot take a mount away");
     return 0;
 }
 

@@ -36,6 +36,10 @@ int mountfd_restrict(int fd, unsigned attrs, bool recursive, struct error *err);
 /* Attaches a detached mount at a descriptor of the caller's mount namespace. */
 int mountfd_attach(int fd, int target, struct error *err);
 
+/* Takes the mount, with all that is mounted below it, out of the caller's namespace.
+ * fd: a descriptor of its root, which stays usable. */
+int mountfd_detach(int fd, struct error *err);
+
 /* mount(2), for file systems whose options are longer than fsconfig(2) takes (256
  * bytes); data is at most a page. target is relative to the cwd. */
 int mountfd_mount(const char *type, const char *target, const char *data,

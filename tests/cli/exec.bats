@@ -288,10 +288,14 @@ composed_right() {
 # As parameters.json is, by other units of the job: the kernel attaches no file that has no
 # name any more.
 @test "a file that is replaced all the time can be mounted, and mounted on" {
-    local pid n
+    local pid n many=()
     echo text >"$T/file"
     mkdir "$T/dir"
     echo text >"$T/dir/file"
+    for n in {1..20}; do
+        mkdir "$T/dir/$n"
+        many+=(-m "$T:/two/$n")
+    done
     while :; do
         for n in "$T/file" "$T/dir/file"; do
             echo text >"$n.new" && mv "$n.new" "$n"
@@ -300,8 +304,8 @@ composed_right() {
     done 3>&- &
     pid=$!
     for ((n = 0; n < 40; n++)); do
-        launch exec --image "$image" -m "$T/file:/one" -m "$T/dir:/two:rw" -m "$T/file:/two/file" -- \
-            /bin/cat /one /two/file
+        launch exec --image "$image" -m "$T/file:/one" -m "$T/dir:/two:rw" -m "$T/file:/two/file" \
+            "${many[@]:0:n % 2 * 40}" -- /bin/cat /one /two/file
         [[ $status -eq 0 && $out == $'text\ntext' ]] || break
     done
     kill "$pid"

@@ -134,6 +134,69 @@ GOLDEN
     [[ -z $(ls -A "$LOCAL/repx/stage") ]]
 }
 
+# many: sets options to 20 mounts below one directory.
+many() {
+    local n
+    options=()
+    mkdir "$T/in"
+    for n in {1..20}; do
+        options+=(-m "$T/in:/data/many/$n")
+    done
+}
+
+@test "many mounts are not bwrap's: what it and init are told, a trial of its own, once" {
+    local call
+    many
+    ok exec --image "$FILES/images/rootfs-dir" -- /bin/true
+    [[ $(calls trial | wc -l) -eq 2 ]]
+    for call in 1 2; do
+        ok exec --image "$FILES/images/rootfs-dir" "${options[@]}" -- /bin/ls /data/many
+        [[ $(wc -l <<<"$out") -eq 20 && $(calls trial | wc -l) -eq 3 ]] || show
+    done
+    call=$(calls launch | tail -n 1)
+    diff <(tr '\0' '\n' <"$call/argv" | sed 's/^[0-9]*$/FD/; s|^/proc/self/fd/[0-9]*$|INIT|' | paste -sd ' ') - <<'GOLDEN'
+--args FD -- INIT --attach FD /data/many FD FD job / /bin/ls /data/many
+GOLDEN
+    diff <(tr '\0' '\n' <"$call/args" | sed "s/^[0-9]\\{1,3\\}$/FD/; s|$LOCAL|LOCAL|" | paste -sd ' ' | sed 's/ --/\n--/g') - <<'GOLDEN'
+--info-fd FD
+--unshare-all
+--die-with-parent
+--as-pid-1
+--cap-drop ALL
+--cap-add CAP_SYS_ADMIN
+--cap-add CAP_SETPCAP
+--dev-bind LOCAL/repx/stage/root /
+--proc /proc
+--ro-bind /proc/sys /proc/sys
+--chdir /
+GOLDEN
+    [[ -z $(ls -A "$LOCAL/repx/stage") ]]
+}
+
+@test "init gets no right to attach mounts here: bwrap gets all, known for this boot" {
+    local call
+    many
+    behave no-rights
+    for call in 1 2; do
+        ok exec --image "$FILES/images/rootfs-dir" "${options[@]}" -- /bin/sh -c 'ls /data/many; cat /proc/self/mountinfo'
+        [[ $(grep -c '^[0-9]*$' <<<"$out") -eq 20 ]] || show
+        refute grep -q ' /data/many ' <<<"$out"
+        [[ $(calls trial | wc -l) -eq 3 ]]
+    done
+    refute grep -qz -- --cap-add "$(calls launch | tail -n 1)/args"
+    grep -q '^version no' "$LOCAL/repx/probes/staging-apart"
+}
+
+@test "mounts that cannot be attached: what, and why; the command does not run" {
+    many
+    behave late-no-rights
+    launch exec --quiet --image "$FILES/images/rootfs-dir" "${options[@]}" -- /bin/echo ran
+    refused 125 "'/data/many' in the sandbox" 'Operation not permitted' staging
+    # few need no right
+    ok exec --image "$FILES/images/rootfs-dir" -- /bin/echo ran
+    prints ran
+}
+
 @test "the image's environment does not reach bwrap" {
     local call
     LD_LIBRARY_PATH=/x ok exec --image "$FILES/images/docker-dir" -e LD_PRELOAD=/x.so -- /bin/true
