@@ -188,10 +188,20 @@ GOLDEN
 }
 
 @test "mounts that cannot be attached: what, and why; the command does not run" {
+    local option
     many
     behave late-no-rights
     launch exec --quiet --image "$FILES/images/rootfs-dir" "${options[@]}" -- /bin/echo ran
     refused 125 "'/data/many' in the sandbox" 'Operation not permitted' staging
+    # nor does a step, whose tasks are told
+    # shellcheck disable=SC2034 # for step_host
+    local STEP_HOST=(in_namespace "$FAKE/bwrap" "$PATH" "$SOURCE/tests/step_host.py") STEP_OPTIONS=()
+    for option in "${options[@]}"; do
+        [[ $option == -m ]] || STEP_OPTIONS+=("--mount-path=$option")
+    done
+    step_host -- --image="$FILES/images/rootfs-dir"
+    [[ $(jq -r .phase <<<"$answer") == failed ]] || show "answer: $answer"
+    [[ $(jq -r .error <<<"$answer") == *"'/data/many' in the sandbox: Operation not permitted"* ]] || show "answer: $answer"
     # few need no right
     ok exec --image "$FILES/images/rootfs-dir" -- /bin/echo ran
     prints ran
