@@ -188,7 +188,7 @@ GOLDEN
 }
 
 @test "mounts that cannot be attached: what, and why; the command does not run" {
-    local option
+    local option answer
     many
     behave late-no-rights
     launch exec --quiet --image "$FILES/images/rootfs-dir" "${options[@]}" -- /bin/echo ran
