@@ -19,19 +19,33 @@ static int read_at(struct labindex *ix, uint64_t offset, void *out, size_t len)
     return labpages_read(ix->pages, offset, out, len, &ignored);
 }
 
+/* Where a job's record is. */
+static int find_record(struct labindex *ix, size_t job, uint64_t *offset, size_t *len)
+{
+    unsigned char room[LABINDEX_TABLE_ENTRY];
+    struct error ignored = ERROR_INIT;
+    const unsigned char *entry;
+
+    if (job >= ix->n_jobs)
+        return -1;
+    entry = labpages_view(ix->pages, ix->table + job * sizeof(room), sizeof(room), room,
+                          &ignored);
+    if (!entry)
+        return -1;
+    *offset = labpages_get(entry, 8);
+    *len = (size_t)labpages_get(entry + 8, 4);
+    return *len > ix->size ? -1 : 0;
+}
+
 /* The first `most` bytes of a job's record, or all of it. */
 static int read_record(struct labindex *ix, size_t job, size_t most,
                        const unsigned char **data, size_t *len)
 {
-    unsigned char entry[LABINDEX_TABLE_ENTRY], *p;
+    struct error ignored = ERROR_INIT;
+    unsigned char *p;
     uint64_t offset;
 
-    if (job >= ix->n_jobs ||
-        read_at(ix, ix->table + job * sizeof(entry), entry, sizeof(entry)) < 0)
-        return -1;
-    offset = labpages_get(entry, 8);
-    *len = (size_t)labpages_get(entry + 8, 4);
-    if (*len > ix->size)
+    if (find_record(ix, job, &offset, len) < 0)
         return -1;
     *len = *len < most ? *len : most;
     if (*len >= ix->record_cap) {
@@ -41,8 +55,8 @@ static int read_record(struct labindex *ix, size_t job, size_t most,
         ix->record = p;
         ix->record_cap = *len + 1;
     }
-    *data = ix->record;
-    return read_at(ix, offset, ix->record, *len);
+    *data = labpages_view(ix->pages, offset, *len, ix->record, &ignored);
+    return *data ? 0 : -1;
 }
 
 int labindex_record(struct labindex *ix, size_t job, const unsigned char **data,

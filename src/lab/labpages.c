@@ -97,6 +97,21 @@ static int read_page(struct labpages *p, uint64_t page, unsigned char *raw,
     return 0;
 }
 
+/* Its page in memory; NULL with err. */
+static const unsigned char *get_page(struct labpages *p, uint64_t page,
+                                     struct error *err)
+{
+    size_t slot = page % LABPAGES_CACHED;
+
+    if (p->number[slot] == page + 1)
+        return p->pages[slot];
+    p->number[slot] = 0;
+    if (read_page(p, page, p->pages[slot], err) < 0)
+        return NULL;
+    p->number[slot] = page + 1;
+    return p->pages[slot];
+}
+
 int labpages_read(struct labpages *p, uint64_t offset, void *out, size_t len,
                   struct error *err)
 {
@@ -105,20 +120,29 @@ int labpages_read(struct labpages *p, uint64_t offset, void *out, size_t len,
     if (offset > p->size || len > p->size - offset)
         return error_fail(err, "the lab's index refers to what it does not have");
     while (len > 0) {
-        uint64_t page = offset / LABPAGES_DATA;
-        size_t slot = page % LABPAGES_CACHED, at = offset % LABPAGES_DATA;
+        size_t at = offset % LABPAGES_DATA;
         size_t n = LABPAGES_DATA - at < len ? LABPAGES_DATA - at : len;
+        const unsigned char *page = get_page(p, offset / LABPAGES_DATA, err);
 
-        if (p->number[slot] != page + 1) {
-            p->number[slot] = 0;
-            if (read_page(p, page, p->pages[slot], err) < 0)
-                return -1;
-            p->number[slot] = page + 1;
-        }
-        memcpy(to, p->pages[slot] + at, n);
+        if (!page)
+            return -1;
+        memcpy(to, page + at, n);
         to += n;
         offset += n;
         len -= n;
     }
     return 0;
+}
+
+const unsigned char *labpages_view(struct labpages *p, uint64_t offset, size_t len,
+                                   void *room, struct error *err)
+{
+    size_t at = offset % LABPAGES_DATA;
+    const unsigned char *page;
+
+    if (len == 0 || len > LABPAGES_DATA - at || offset > p->size ||
+        len > p->size - offset)
+        return labpages_read(p, offset, room, len, err) < 0 ? NULL : room;
+    page = get_page(p, offset / LABPAGES_DATA, err);
+    return page ? page + at : NULL;
 }

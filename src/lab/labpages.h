@@ -40,6 +40,11 @@ void labpages_init(struct labpages *p, int fd, uint64_t size, uint64_t salt);
 int labpages_read(struct labpages *p, uint64_t offset, void *out, size_t len,
                   struct error *err);
 
+/* The same where it is, until the next call; copied to room, which holds len bytes,
+ * when it lies in two pages. NULL with err. */
+const unsigned char *labpages_view(struct labpages *p, uint64_t offset, size_t len,
+                                   void *room, struct error *err);
+
 /* Little-endian numbers in tables. */
 uint64_t labpages_get(const unsigned char *p, size_t bytes);
 void labpages_put(struct buf *out, uint64_t v, size_t bytes);

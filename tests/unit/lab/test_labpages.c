@@ -28,6 +28,7 @@ static void test_read_anywhere(void **state)
     struct labpages *p = malloc(sizeof(*p));
     struct error err = ERROR_INIT;
     char *out = malloc(4 * LABPAGES_DATA);
+    const unsigned char *view;
     int fd;
 
     (void)state;
@@ -40,12 +41,23 @@ static void test_read_anywhere(void **state)
         for (size_t at = 0; at + lengths[i] <= data.len; at += 2039) {
             assert_int_equal(labpages_read(p, at, out, lengths[i], &err), 0);
             assert_memory_equal(out, data.data + at, lengths[i]);
+            memset(out, 0, lengths[i]);
+            view = labpages_view(p, at, lengths[i], out, &err);
+            assert_memory_equal(view, data.data + at, lengths[i]);
+            /* where it is, unless that is two places */
+            assert_int_equal((const char *)view == out,
+                             at % LABPAGES_DATA + lengths[i] > LABPAGES_DATA);
         }
     assert_int_equal(labpages_read(p, data.len, out, 0, &err), 0);
     assert_int_equal(labpages_read(p, data.len, out, 1, &err), -1);
     assert_int_equal(labpages_read(p, data.len - 1, out, 2, &err), -1);
     assert_int_equal(labpages_read(p, UINT64_MAX, out, 1, &err), -1);
     assert_int_equal(labpages_read(p, 1, out, SIZE_MAX, &err), -1);
+    assert_null(labpages_view(p, data.len, 1, out, &err));
+    assert_null(labpages_view(p, data.len - 1, 2, out, &err));
+    assert_null(labpages_view(p, UINT64_MAX, 1, out, &err));
+    assert_null(labpages_view(p, 1, SIZE_MAX, out, &err));
+    assert_ptr_equal(labpages_view(p, data.len, 0, out, &err), out);
     close(fd);
     free(out);
     free(p);
@@ -63,6 +75,9 @@ static void assert_damaged(const struct buf *file, size_t len, uint64_t at,
 
     labpages_init(p, fd, len, salt);
     assert_int_equal(labpages_read(p, at, &c, 1, &err), -1);
+    assert_error(&err, "index");
+    error_clear(&err);
+    assert_null(labpages_view(p, at, 1, &c, &err));
     assert_error(&err, "index");
     close(fd);
     free(p);
