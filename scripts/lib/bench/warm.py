@@ -92,10 +92,16 @@ class Exec(Start):
                 self.image.docker_dir("none"), "--"] + list(command)
 
 
+def own_node(bench, name):
+    """Two builds on one node-local path would each ask again what a trial has answered: an
+    answer is of one launcher."""
+    return bench.place.fresh("node-of-" + name)
+
+
 class OtherExec(Exec):
     def __init__(self, bench, image, store, name, build):
         self.name, self.build = name + " exec", build
-        super().__init__(bench, image, store)
+        super().__init__(bench, image, own_node(bench, name))
 
     def setup(self):
         self.tool = os.path.join(self.build, "src/repx-launch")
@@ -220,7 +226,8 @@ def section_run(bench, image, store):
                                    ("repx-launch run --native", ["--native"], "native")]:
         found.append(Run(bench, name, options, base, lab.path, job, runtime))
     for name, build in bench.others:
-        found.append(Run(bench, name + " run", [], base, lab.path, job, build=build))
+        found.append(Run(bench, name + " run", ["--node-local-path", own_node(bench, name)], base,
+                         lab.path, job, build=build))
     return measure_starts(bench.place, section, found, bench.starts)
 
 
@@ -235,7 +242,8 @@ def section_inputs(bench, image, store):
     found = [Run(bench, "repx-launch run, %d inputs" % n, [], base, lab.path, job)
              for n, job in zip([0, 20, 200], lab.jobs)]
     for name, build in bench.others:
-        found += [Run(bench, "%s run, %d inputs" % (name, n), [], base, lab.path, job, build=build)
+        node = ["--node-local-path", own_node(bench, name)]
+        found += [Run(bench, "%s run, %d inputs" % (name, n), node, base, lab.path, job, build=build)
                   for n, job in zip([0, 20, 200], lab.jobs)]
     return measure_starts(bench.place, section, found, bench.starts)
 
