@@ -30,10 +30,18 @@ static int open_in_root(const char *dir)
 static int attach(int mount, const char *dir)
 {
     const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-    int target = open_in_root(dir);
     struct stat x, y;
+    int target;
 
-    if (target < 0 || fstat(target, &x) < 0 || fstat(mount, &y) < 0)
+    if (fstat(mount, &y) < 0)
+        return errno;
+    /* what the launcher has put aside for it: bwrap has got the mounts */
+    if (S_ISREG(y.st_mode)) {
+        close(mount);
+        return 0;
+    }
+    target = open_in_root(dir);
+    if (target < 0 || fstat(target, &x) < 0)
         return errno;
     /* it is a bind of the directory on itself: nothing else is hidden by it */
     if (x.st_dev != y.st_dev || x.st_ino != y.st_ino)
@@ -68,5 +76,5 @@ int attach_given(int *argc, char ***argv)
     failed = attach_parse_fd(words[2], &mount) ? attach(mount, words[3]) : EINVAL;
     *argc -= INIT_ATTACH_ARGS;
     *argv += INIT_ATTACH_ARGS;
-    return privileges_drop() < 0 && !failed ? errno : failed;
+    return privileges_drop() != 0 && !failed ? errno : failed;
 }

@@ -90,7 +90,8 @@ static int enter_namespaces(const struct join *j, struct error *err)
 /* Whoever enters a user namespace has every capability in it. */
 static int drop_privileges(struct error *err)
 {
-    if (privileges_drop() < 0 && errno != EPERM)
+    /* The bounding set is of no use without CAP_SETPCAP, and no_new_privs follows. */
+    if (privileges_drop() < 0)
         return error_sys(err, errno, "cannot drop the capabilities");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_sys(err, errno, "cannot set no_new_privs");

@@ -20,5 +20,5 @@ int privileges_drop(void)
     if (syscall(SYS_capset, &header, none) < 0)
         return -1;
     errno = kept;
-    return kept ? -1 : 0;
+    return kept ? 1 : 0;
 }

@@ -3,8 +3,8 @@
 #define REPX_INIT_PRIVILEGES_H
 
 /* No capability is left in any set: effective, permitted, inheritable, ambient and
- * bounding. 0, or -1 with errno; EPERM: those of the bounding set stay, because
- * CAP_SETPCAP was not held, the others are gone. */
+ * bounding. 0; 1 with errno: all but some of the bounding set, as without CAP_SETPCAP;
+ * -1 with errno: they may all be held still. */
 int privileges_drop(void);
 
 #endif

@@ -150,10 +150,55 @@ static int take_over_seal(const struct assembly *a, int tree, struct error *err)
     return vfs.f_flag & ST_RDONLY ? mountfd_restrict(tree, MOUNTFD_RO, false, err) : 0;
 }
 
+/* Init looks the directory up without the right to pass by modes. */
+static bool may_pass(const struct stat *st)
+{
+    if (st->st_mode & S_IXOTH)
+        return true;
+    return (st->st_uid == geteuid() && (st->st_mode & S_IXUSR)) ||
+           (st->st_gid == getegid() && (st->st_mode & S_IXGRP));
+}
+
+static bool passes_to(const struct assembly *a)
+{
+    _cleanup_free_ char *dir = strdup(a->apart);
+    struct error ignored = ERROR_INIT;
+    struct stat st;
+
+    for (char *slash; dir && (slash = strrchr(dir, '/')) && slash != dir;) {
+        _cleanup_close_ int fd = -1;
+
+        *slash = '\0';
+        fd = pathfd_open_in_root(a->root, dir, O_PATH | O_DIRECTORY, 0, &ignored);
+        if (fd < 0 || fstat(fd, &st) < 0 || !may_pass(&st))
+            return false;
+    }
+    return dir != NULL;
+}
+
+/* Links of what is mounted are known only now: a later mount may cover it. */
+static bool is_on_top(const struct assembly *a)
+{
+    const unsigned what = STATX_BASIC_STATS | STATX_MNT_ID;
+    struct error ignored = ERROR_INIT;
+    _cleanup_close_ int fd =
+        pathfd_open_in_root(a->root, a->apart, O_PATH | O_DIRECTORY, 0, &ignored);
+    struct statx x, y;
+
+    return fd >= 0 && statx(fd, "", AT_EMPTY_PATH, what, &x) == 0 &&
+           statx(a->apart_mount, "", AT_EMPTY_PATH, what, &y) == 0 &&
+           (x.stx_mask & y.stx_mask & STATX_MNT_ID) && x.stx_mnt_id == y.stx_mnt_id &&
+           x.stx_ino == y.stx_ino;
+}
+
 int stage_end_apart(struct assembly *a, int slot, struct error *err)
 {
-    _cleanup_close_ int tree = mountfd_clone(a->apart_mount, "", err);
+    _cleanup_close_ int tree = -1;
 
+    /* Then it stays where it is, and init finds no mount in the slot. */
+    if (!is_on_top(a) || !passes_to(a))
+        return 0;
+    tree = mountfd_clone(a->apart_mount, "", err);
     if (tree < 0 || mountfd_detach(a->apart_mount, err) < 0 ||
         take_over_seal(a, tree, err) < 0)
         return error_context(err, "'%s' in the sandbox", a->apart);

@@ -94,7 +94,9 @@ int stage_show_gap(const struct assembly *a, int skeleton, const char *gap,
                    struct error *err)
 {
     const unsigned attrs = MOUNTFD_RO | MOUNTFD_NOSUID | MOUNTFD_NODEV;
-    _cleanup_close_ int mount = mountfd_clone(skeleton, gap + 1, err);
+    _cleanup_close_ int source =
+        pathfd_open_nofollow(skeleton, gap + 1, O_PATH | O_DIRECTORY, 0, err);
+    _cleanup_close_ int mount = source < 0 ? -1 : mountfd_clone(source, "", err);
     _cleanup_close_ int target = -1;
 
     if (mount < 0 || mountfd_restrict(mount, attrs, false, err) < 0)

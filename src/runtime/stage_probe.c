@@ -1,6 +1,6 @@
 /* What of the staging works on this node: trial sandboxes, their answer kept for the
  * boot. Unlike a runtime's, a "no" is kept too: nothing is refused because of it, there
- * is only a slower way, and `doctor` asks again. */
+ * is only a slower way. `doctor` asks again for all but the mounts set apart. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -58,6 +58,18 @@ static int trial_plan(struct plan *p, const char *lower, struct error *err)
     return plan_add_mount(p, PLAN_MOUNT_REMOUNT_RO, PLAN_ROLE_ROOT, NULL, "/", err);
 }
 
+/* Whatever it was, it is no property of the node. */
+static bool was_disturbed(const struct error *why)
+{
+    static const int passing[] = {EINTR,  EAGAIN, ENOMEM,   EMFILE,
+                                  ENFILE, ENOSPC, ECANCELED};
+
+    for (size_t i = 0; i < array_size(passing); i++)
+        if (why->errnum == passing[i])
+            return true;
+    return false;
+}
+
 /* A yes or no of its own: whoever has few mounts never asks. */
 #define APART_CACHE_NAME "staging-apart"
 #define APART_YES "yes"
@@ -92,6 +104,8 @@ static int run_trial(const struct runtime_tools *tools, struct stage *stage,
     status = spawn_run(&s, &output, why);
     if (status <= 0)
         return status;
+    if (WIFSIGNALED(status))
+        return error_sys(why, EINTR, "bwrap was killed in a trial");
     quote_printable(&shown, output.len ? buf_str(&output) : "it gave no reason");
     return error_fail(why, "bwrap failed in a trial: %.400s", buf_str(&shown));
 }
@@ -143,29 +157,31 @@ static enum runtime_staging probe(const struct runtime_tools *tools, struct erro
     return STAGING_OFF;
 }
 
-static bool probe_apart(const struct runtime_tools *tools)
+static bool probe_apart(const struct runtime_tools *tools, struct error *why)
 {
-    struct error why = ERROR_INIT;
     _cleanup_close_ int init_fd =
-        pathfd_open_user(tools->init, O_PATH | O_CLOEXEC, &why);
-    _cleanup_close_ int apart_fd = fdio_memfd("repx-mounts", "", 0, &why);
+        pathfd_open_user(tools->init, O_PATH | O_CLOEXEC, why);
+    _cleanup_close_ int apart_fd =
+        init_fd < 0 ? -1 : fdio_memfd("repx-mounts", "", 0, why);
     bool works = init_fd >= 0 && apart_fd >= 0 &&
-                 try_with(tools, NULL, init_fd, apart_fd, &why) == 0;
+                 try_with(tools, NULL, init_fd, apart_fd, why) == 0;
 
     if (!works)
-        log_debug("staging: bwrap gets all mounts: %s", why.text);
+        log_debug("staging: bwrap gets all mounts: %s", why->text);
     return works;
 }
 
 bool stage_can_set_apart(const struct runtime_tools *tools)
 {
     _cleanup_free_ char *text = NULL;
+    struct error why = ERROR_INIT;
     bool works;
 
     if (probe_cache_yes(tools, APART_CACHE_NAME, &text) && text)
         return strcmp(text, APART_YES) == 0;
-    works = probe_apart(tools);
-    probe_cache_store(tools, APART_CACHE_NAME, works ? APART_YES : "no");
+    works = probe_apart(tools, &why);
+    if (works || !was_disturbed(&why))
+        probe_cache_store(tools, APART_CACHE_NAME, works ? APART_YES : "no");
     return works;
 }
 
@@ -219,7 +235,8 @@ void runtime_find_staging(struct runtime_tools *t, enum runtime_staging most,
         t->staging = probe(t, &why);
         if (t->staging != STAGING_OVERLAY)
             t->staging_why = strdup(why.text);
-        remember(t, t->staging, t->staging_why);
+        if (!was_disturbed(&why))
+            remember(t, t->staging, t->staging_why);
     }
     if (t->staging > most) {
         t->staging = most;

@@ -187,6 +187,18 @@ GOLDEN
     grep -q '^version no' "$LOCAL/repx/probes/staging-apart"
 }
 
+@test "a trial that was killed says nothing about the node: it is made again" {
+    many
+    behave killed-attach
+    ok exec --image "$FILES/images/rootfs-dir" "${options[@]}" -- /bin/ls /data/many
+    [[ $(wc -l <<<"$out") -eq 20 ]] || show
+    [[ ! -e $LOCAL/repx/probes/staging-apart ]]
+    behave run
+    ok exec --image "$FILES/images/rootfs-dir" "${options[@]}" -- /bin/cat /proc/self/mountinfo
+    grep -q ' /data/many ' <<<"$out"
+    grep -q '^version yes' "$LOCAL/repx/probes/staging-apart"
+}
+
 @test "mounts that cannot be attached: what, and why; the command does not run" {
     local option answer
     many

@@ -119,6 +119,27 @@ in_order() {
     each in_order
 }
 
+# Where init could not attach them bwrap gets the mounts: below a directory that only the
+# launcher may enter, and where a later mount covers them through a link.
+left_to_bwrap() {
+    use_home
+    options 20 /base/outputs
+    mkdir -p "$T/closed/outputs/"{0..19}/out "$T/linked/outputs"
+    ln -sfn . "$T/linked/up"
+    if [[ $(id -u) -eq 0 && $user == self ]]; then
+        chmod 0700 "$T/closed"
+        chown 65534 "$T/closed"
+        ok exec --image "$image" -m "$T/closed:/base" "${options[@]}" -- /bin/cat /proc/self/mountinfo
+        [[ $(grep -c ' /base/outputs/[0-9]*/out ro,nosuid,nodev[, ]' <<<"$out") -eq 20 ]] || show
+    fi
+    ok exec --image "$image" -m "$T/linked:/base:rw" "${options[@]}" -m "$T/in:/base/up" -- /bin/ls /base
+    [[ $(wc -l <<<"$out") -eq 20 ]] || show
+}
+
+@test "mounts that init could not attach are left to bwrap" {
+    each left_to_bwrap
+}
+
 # Not sealed where it would not have been.
 writable_around() {
     use_home
