@@ -73,6 +73,27 @@ meeting() {
     [[ $out != *$(readlink /proc/self/ns/mnt)* ]] || show "the host's"
 }
 
+# The step's first process attaches many mounts, with rights that no task may have.
+@test "a task finds many mounts, and can undo none" {
+    local n mounts=$SHARED/undo:/data/bin how
+    mkdir -p "$SHARED/undo" "$SHARED/many"
+    cp "$BUILD/tests/undo-mounts" "$SHARED/undo/"
+    for n in {1..20}; do
+        mounts+=",$SHARED/many:/data/base/outputs/$n"
+    done
+    step -n1 --repx-mount-path="$mounts" cat /proc/self/mountinfo
+    ends 0
+    [[ $(grep -c ' /data/base/outputs\(/[0-9]*\)\? ro,nosuid,nodev[, ]' <<<"$out") -eq 21 ]] || show 'not attached'
+    for how in '' --nested; do
+        # shellcheck disable=SC2086
+        step -n2 --repx-mount-path="$mounts" /data/bin/undo-mounts $how /tmp / /data/base/outputs /data/base/outputs/7
+        ends 0
+        [[ -z $out ]] || show "undone ${how:-in the sandbox}"
+    done
+    step -n1 --repx-mount-path="$mounts" grep -E '^(Cap|NoNewPrivs)' /proc/self/status
+    [[ $(grep -c '^Cap.*:.0000000000000000$' <<<"$out") -eq 5 && $out == *NoNewPrivs:*1* ]] || show 'capabilities'
+}
+
 @test "tasks share /dev/shm and read each other's memory" {
     IMAGE=$SHARED/ranks step -N1 -n2 ranks
     ends 0
