@@ -88,15 +88,23 @@ static void check_staging(struct report *r, struct session *s)
         [STAGING_ON] = "own namespace; images are composed once more from their layers",
         [STAGING_OVERLAY] = "own namespace; images are their layers, merged by overlay",
     };
-    _cleanup_free_ char *text = NULL;
-    const char *why;
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    struct error denied = ERROR_INIT;
+    bool attach;
 
     session_find_staging(s, true);
-    why = s->tools.staging_why;
-    text = str_printf("%s%s%s%s", texts[s->tools.staging], why ? " (" : "",
-                      why ? why : "", why ? ")" : "");
-    add_row(r, s->tools.staging == STAGING_OVERLAY ? VERDICT_OK : VERDICT_NOTE,
-            "staging", text ? text : "");
+    attach = s->tools.staging == STAGING_OFF || runtime_ask_attach(&s->tools, &denied);
+    buf_adds(&text, texts[s->tools.staging]);
+    if (s->tools.staging_why)
+        buf_addf(&text, " (%s)", s->tools.staging_why);
+    if (!attach)
+        buf_addf(&text,
+                 "; bwrap makes many mounts: a job with many inputs starts "
+                 "slowly (%s)",
+                 denied.text);
+    add_row(r,
+            s->tools.staging == STAGING_OVERLAY && attach ? VERDICT_OK : VERDICT_NOTE,
+            "staging", buf_str(&text));
 }
 
 static void add_finding(void *arg, const char *check, bool good, const char *text)

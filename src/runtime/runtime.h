@@ -124,6 +124,9 @@ int runtime_select(const struct strv *candidates, const struct runtime_tools *to
  * `most` at most. The answer is kept for the boot; again: asks anew. */
 void runtime_find_staging(struct runtime_tools *t, enum runtime_staging most,
                           bool again);
+/* Whether the sandbox's first process may attach many mounts here; a trial, whose
+ * answer is kept. False with the reason. */
+bool runtime_ask_attach(const struct runtime_tools *tools, struct error *why);
 /* "off", "on", "overlay". */
 const char *runtime_staging_name(enum runtime_staging s);
 

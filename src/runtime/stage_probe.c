@@ -1,6 +1,6 @@
 /* What of the staging works on this node: trial sandboxes, their answer kept for the
  * boot. Unlike a runtime's, a "no" is kept too: nothing is refused because of it, there
- * is only a slower way. `doctor` asks again for all but the mounts set apart. */
+ * is only a slower way, and `doctor` asks again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -171,18 +171,23 @@ static bool probe_apart(const struct runtime_tools *tools, struct error *why)
     return works;
 }
 
+bool runtime_ask_attach(const struct runtime_tools *tools, struct error *why)
+{
+    bool works = probe_apart(tools, why);
+
+    if (works || !was_disturbed(why))
+        probe_cache_store(tools, APART_CACHE_NAME, works ? APART_YES : "no");
+    return works;
+}
+
 bool stage_can_set_apart(const struct runtime_tools *tools)
 {
     _cleanup_free_ char *text = NULL;
     struct error why = ERROR_INIT;
-    bool works;
 
     if (probe_cache_yes(tools, APART_CACHE_NAME, &text) && text)
         return strcmp(text, APART_YES) == 0;
-    works = probe_apart(tools, &why);
-    if (works || !was_disturbed(&why))
-        probe_cache_store(tools, APART_CACHE_NAME, works ? APART_YES : "no");
-    return works;
+    return runtime_ask_attach(tools, &why);
 }
 
 /* "NAME REASON" */

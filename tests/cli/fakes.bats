@@ -185,6 +185,13 @@ GOLDEN
     done
     refute grep -qz -- --cap-add "$(calls launch | tail -n 1)/args"
     grep -q '^version no' "$LOCAL/repx/probes/staging-apart"
+    # which is told, and asked again
+    launch doctor
+    [[ $out == *'note  staging'*'many inputs starts slowly (bwrap failed in a trial: '* ]] || show
+    behave run
+    launch doctor
+    [[ $out == *'ok    staging'* ]] || show
+    grep -q '^version yes' "$LOCAL/repx/probes/staging-apart"
 }
 
 @test "a trial that was killed says nothing about the node: it is made again" {
