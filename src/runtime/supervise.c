@@ -136,6 +136,16 @@ static void handle_timer(struct supervision *s)
         supervise_kill(s);
 }
 
+/* An engine's program ended before its container. podman does that when it is asked to
+ * stop before it passes signals on, which it only does once the container runs; Slurm
+ * asks every process. The job still has its grace: init is ours to talk to. */
+static bool is_left_alone(const struct supervision *s)
+{
+    struct pollfd p = {.fd = s->init_pidfd, .events = POLLIN};
+
+    return s->cmd->engine && s->init_pidfd >= 0 && poll(&p, 1, 0) == 0;
+}
+
 /* Until bwrap, or natively the command, has ended. */
 static int watch(struct supervision *s, struct error *err)
 {
@@ -146,7 +156,7 @@ static int watch(struct supervision *s, struct error *err)
     handle_signals(s);
     do {
         memset(p, 0, sizeof(p));
-        p[END].fd = s->pidfd;
+        p[END].fd = s->left_alone ? s->init_pidfd : s->pidfd;
         p[SIGNALS].fd = supervise_signal_fd();
         p[TIMER].fd = s->timer_fd;
         p[INFO].fd = s->cmd->engine ? s->cmd->engine->listen_fd : s->cmd->info_fd;
@@ -167,6 +177,10 @@ static int watch(struct supervision *s, struct error *err)
             supervise_forward(s, 0); /* what waited for init */
         if (p[TIMER].revents && !p[END].revents)
             handle_timer(s);
+        if (p[END].revents && !s->left_alone && is_left_alone(s)) {
+            s->left_alone = true;
+            p[END].revents = 0;
+        }
     } while (!p[END].revents);
     return 0;
 }
@@ -202,7 +216,7 @@ static int finish(struct supervision *s, struct error *err)
     while ((r = wait4(s->pid, &status, 0, &usage)) < 0 && errno == EINTR)
         ;
     /* an engine that ends by itself has removed its container */
-    if (s->cmd->engine && r >= 0 && WIFEXITED(status))
+    if (s->cmd->engine && r >= 0 && WIFEXITED(status) && !s->left_alone)
         s->cmd->engine->may_remain = false;
     process_kill_children();
     if (r < 0)

@@ -23,6 +23,7 @@ struct supervision {
     uint64_t waiting; /* bit N: signal N came before there was anybody to pass it to */
     struct buf info;  /* what bwrap wrote to --info-fd so far */
     bool exec_failed, exited;
+    bool left_alone;          /* the engine's program ended before its container */
     struct init_message last; /* of INIT_EXEC_FAILED or INIT_EXITED */
     struct error lost;        /* why init did not get its orders from us */
 };

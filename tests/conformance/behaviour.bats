@@ -221,6 +221,38 @@ nothing_kept() {
     in_each stubborn
 }
 
+# As podman does by itself when it is asked to stop before it passes signals on.
+client_killed() {
+    : >"$T/stdout"
+    "${AS[@]}" "$LAUNCH" exec --image "$image" -- /bin/sh -c '
+        trap "echo got TERM; exit 9" TERM
+        echo ready
+        while :; do sleep 0.05; done' </dev/null >"$T/stdout" 2>"$T/stderr" &
+    launcher=$!
+    await started ready
+    client=$(pgrep -P "$(launcher_pid)" -x "$runtime")
+    kill -KILL "$client"
+    await no_client
+    kill -TERM "$(launcher_pid)"
+    status=0
+    wait "$launcher" || status=$?
+    launcher=''
+    out=$(<"$T/stdout") err=$(<"$T/stderr")
+    exits 9
+    prints $'ready\ngot TERM'
+    in_image /bin/true
+    nothing_kept
+}
+
+# It has ended; its parent may not have waited for it yet.
+no_client() {
+    ! grep -qsv '^State:.*Z' <(grep -s '^State' "/proc/$client/status")
+}
+
+@test "an engine whose program ends early does not take the job along" {
+    RUNTIMES=$(tr ' ' '\n' <<<"$RUNTIMES" | grep -x 'podman\|docker' | paste -sd ' ') in_each client_killed
+}
+
 launcher_killed() {
     : >"$T/stdout"
     "${AS[@]}" "$LAUNCH" exec --image "$image" -e "MARK=$T/job" -- /bin/sh -c \
