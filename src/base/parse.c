@@ -128,3 +128,27 @@ bool is_relative_path(const char *s)
         s += n + 1;
     }
 }
+
+/* How many bytes of the path the directory is; 0 is also "/". SIZE_MAX: it is not. */
+static size_t begins_with(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    while (n > 0 && dir[n - 1] == '/')
+        n--;
+    return strncmp(path, dir, n) == 0 ? n : SIZE_MAX;
+}
+
+bool path_is_below(const char *path, const char *dir)
+{
+    size_t n = begins_with(path, dir);
+
+    return n != SIZE_MAX && path[n] == '/' && path[n + 1] != '\0';
+}
+
+bool path_is_within(const char *path, const char *dir)
+{
+    size_t n = begins_with(path, dir);
+
+    return n != SIZE_MAX && (path[n] == '/' || path[n] == '\0');
+}

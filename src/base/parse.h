@@ -24,4 +24,11 @@ bool is_path_component(const char *s);
 /* A relative path of such components ("a/b/c"). */
 bool is_relative_path(const char *s);
 
+/* Is the path, by its text alone, in the directory or deeper? Both are absolute, and
+ * have no ".", ".." and "//"; slashes at the directory's end do not count, and all but
+ * "/" is below "/". */
+bool path_is_below(const char *path, const char *dir);
+/* The same, or the directory itself. */
+bool path_is_within(const char *path, const char *dir);
+
 #endif

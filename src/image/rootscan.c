@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "base/pathset.h"
 #include "base/strv.h"
 #include "image/rootgaps.h"
@@ -22,13 +23,6 @@
 
 /* Mount points that every sandbox has, whatever the image looks like. */
 static const char *const fixed_points[] = {"/dev", "/proc", "/tmp"};
-
-static bool is_below(const char *path, const char *dir)
-{
-    size_t n = strlen(dir);
-
-    return strncmp(path, dir, n) == 0 && path[n] == '/';
-}
 
 /* Notes a directory that lacks a mount point, with all above it: an opened directory is
  * no part of the image's bind, so its parents cannot be either. */
@@ -115,7 +109,8 @@ static int dest_below(const struct scan *s, const char *dest, char **out,
     size_t i;
 
     for (i = 0; i < array_size(fixed_points); i++)
-        if (strcmp(dest, fixed_points[i]) == 0 || is_below(dest, fixed_points[i])) {
+        if (strcmp(dest, fixed_points[i]) == 0 ||
+            path_is_below(dest, fixed_points[i])) {
             *out = strdup(dest);
             return *out ? 0 : error_oom(err);
         }
@@ -131,7 +126,7 @@ static int dest_below(const struct scan *s, const char *dest, char **out,
 static bool on_mount(const struct scan *s, const char *path)
 {
     return pathset_cover(&s->resolved, path) || strcmp(path, "/tmp") == 0 ||
-           is_below(path, "/tmp") || strcmp(path, "/") == 0;
+           path_is_below(path, "/tmp") || strcmp(path, "/") == 0;
 }
 
 /* Opens what must be opened so that a mount can be at the resolved place. */
@@ -168,7 +163,7 @@ static int scan_want(struct scan *s, const struct rootscan_want *want,
         return -1;
     for (i = 0; i < 2; i++)
         if (strcmp(where.path, fixed_points[i]) == 0 ||
-            is_below(where.path, fixed_points[i]))
+            path_is_below(where.path, fixed_points[i]))
             return error_fail(err,
                               "the image's links lead the mount point \"%.300s\" to "
                               "\"%.300s\"; choose another destination",

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "sys/pathfd.h"
 
 void roottree_release(struct roottree *t)
@@ -66,10 +67,7 @@ int roottree_add_dir(struct roottree *t, const char *path, mode_t mode,
 /* Is path the directory, or below it? "" has everything. */
 static bool is_within(const char *path, const char *dir)
 {
-    size_t n = strlen(dir);
-
-    return n == 0 ||
-           (strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0'));
+    return !*dir || path_is_within(path, dir);
 }
 
 /* Can the layer have something at the path? */

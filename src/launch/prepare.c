@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/quote.h"
 #include "image/rootscan.h"
 #include "launch/gpus.h"
@@ -227,16 +228,6 @@ static int scan_root(struct launch *l, const struct plan_input *in, const bool *
     return rootscan(&l->rootfs.tree, wants, n, &l->view, err);
 }
 
-/* Is path the same as dir or below it? */
-static bool is_within(const char *path, const char *dir)
-{
-    size_t n = strlen(dir);
-
-    while (n > 0 && dir[n - 1] == '/')
-        n--;
-    return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
 /* What the site forces cannot be covered by a mount of the user. */
 static int check_not_covered(const struct bindlist *user, const struct bindlist *forced,
                              struct error *err)
@@ -245,7 +236,7 @@ static int check_not_covered(const struct bindlist *user, const struct bindlist 
         for (size_t k = 0; k < forced->n; k++) {
             const char *a = user->items[i].dest, *b = forced->items[k].dest;
 
-            if (is_within(a, b) || is_within(b, a)) {
+            if (path_is_within(a, b) || path_is_within(b, a)) {
                 error_fail(err, "mount %s would cover %s, which the site mounts", a, b);
                 return error_hint(err, "choose another place for it");
             }

@@ -13,9 +13,6 @@ int plan_build_env(struct plan *out, const struct plan_input *in, struct error *
 /* Appends the ordered mounts. */
 int plan_build_mounts(struct plan *out, const struct plan_input *in, struct error *err);
 
-/* Is path dir itself or below it? Both absolute and normal. */
-bool plan_path_within(const char *path, const char *dir);
-
 /* A destination that the sandbox provides whatever the image holds: /tmp, /dev, /proc
  * and what lies below. */
 bool plan_dest_provided(const char *dest);

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "base/pathset.h"
 #include "plan/plan_internal.h"
 
@@ -25,19 +26,10 @@ static void system_files(const struct plan_input *in, struct system_file *out)
     out[4] = (struct system_file){"/etc/hostname", in->hostname};
 }
 
-bool plan_path_within(const char *path, const char *dir)
-{
-    size_t n = strlen(dir);
-
-    if (n == 1)
-        return true;
-    return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
-}
-
 bool plan_dest_provided(const char *dest)
 {
-    return plan_path_within(dest, "/tmp") || plan_path_within(dest, "/dev") ||
-           plan_path_within(dest, "/proc");
+    return path_is_within(dest, "/tmp") || path_is_within(dest, "/dev") ||
+           path_is_within(dest, "/proc");
 }
 
 static bool is_bind(enum plan_mount_kind kind)
@@ -129,7 +121,7 @@ static bool is_replaced(const struct rootview *view, const struct rootview_entry
 
         if (strcmp(dest, path) == 0)
             return true;
-        if (e->type != ROOTVIEW_DIR && plan_path_within(dest, path))
+        if (e->type != ROOTVIEW_DIR && path_is_within(dest, path))
             return true;
     }
     return false;
@@ -299,7 +291,7 @@ static int add_binds(struct plan *out, const struct plan_input *in,
         if (!dest)
             return error_oom(err);
         if (strcmp(dest, "/") == 0 || strcmp(dest, "/dev") == 0 ||
-            plan_path_within(dest, "/proc"))
+            path_is_within(dest, "/proc"))
             return error_fail(
                 err,
                 "cannot mount '%s' at '%s': the sandbox has its own there; "

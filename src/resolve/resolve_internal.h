@@ -29,9 +29,6 @@ int resolve_runtimes(struct resolve_context *c, struct error *err);
  * implies. */
 int resolve_impure(struct resolve_context *c, struct error *err);
 
-/* Is path equal to prefix or below it, component by component? */
-bool resolve_path_below(const char *path, const char *prefix);
-
 /* -1 with the rule when policy forbids to show source (absolute) or what is below it.
  */
 int resolve_check_forbidden(const struct resolve_context *c, const char *source,

@@ -3,17 +3,9 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "resolve/resolve_internal.h"
 #include "sys/pathfd.h"
-
-bool resolve_path_below(const char *path, const char *prefix)
-{
-    size_t n = strlen(prefix);
-
-    while (n > 0 && prefix[n - 1] == '/')
-        n--;
-    return strncmp(path, prefix, n) == 0 && (path[n] == '\0' || path[n] == '/');
-}
 
 /* The canonical path where it exists, otherwise the lexical one. */
 static char *canonical_or_copy(const char *path, struct error *err)
@@ -27,7 +19,7 @@ static char *canonical_or_copy(const char *path, struct error *err)
 /* Would a mount of source show something at or below prefix? */
 static bool shows(const char *source, const char *prefix)
 {
-    return resolve_path_below(source, prefix) || resolve_path_below(prefix, source);
+    return path_is_within(source, prefix) || path_is_within(prefix, source);
 }
 
 int resolve_check_forbidden(const struct resolve_context *c, const char *source,
@@ -78,7 +70,7 @@ static bool image_matches(const char *entry, const char *path, const char *hex)
     if (!path)
         return false;
     real = canonical_or_copy(entry, &ignored);
-    return real && resolve_path_below(path, real);
+    return real && path_is_within(path, real);
 }
 
 int resolve_image_allowed(const struct config *cfg, const char *path, const char *hex,

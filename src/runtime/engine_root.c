@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "runtime/engine.h"
 #include "sys/pathfd.h"
 
@@ -64,14 +65,6 @@ bool engine_mounts_has(const struct engine_mounts *m, const char *dest)
     return false;
 }
 
-static bool is_below(const char *path, const char *dir)
-{
-    size_t n = strlen(dir);
-
-    return strcmp(dir, "/") == 0 ? path[1] != '\0'
-                                 : strncmp(path, dir, n) == 0 && path[n] == '/';
-}
-
 static bool is_bind(enum plan_mount_kind kind)
 {
     return kind == PLAN_MOUNT_BIND_RO || kind == PLAN_MOUNT_BIND_RW ||
@@ -80,7 +73,7 @@ static bool is_bind(enum plan_mount_kind kind)
 
 static bool is_sealed_proc(const struct plan_mount *m)
 {
-    return is_bind(m->kind) && is_below(m->dest, "/proc");
+    return is_bind(m->kind) && path_is_below(m->dest, "/proc");
 }
 
 bool engine_seals_proc(const struct plan *plan)
@@ -102,7 +95,7 @@ static const struct plan_mount *mount_around(const struct plan *plan, size_t i)
 
         if ((is_bind(m->kind) || m->kind == PLAN_MOUNT_TMPFS ||
              m->kind == PLAN_MOUNT_DEV) &&
-            is_below(plan->mounts[i].dest, m->dest))
+            path_is_below(plan->mounts[i].dest, m->dest))
             best = m;
     }
     return best;
@@ -328,7 +321,7 @@ static int add_one(struct build *b, const struct plan_mount *m, struct error *er
     case PLAN_MOUNT_TMPFS:
         if (engine_mounts_add(b->out, ENGINE_TMPFS, NULL, m->dest, err) < 0)
             return -1;
-        return is_below(m->dest, "/dev") ? 0 : cover(b, m->dest, err);
+        return path_is_below(m->dest, "/dev") ? 0 : cover(b, m->dest, err);
     case PLAN_MOUNT_PROC:
         return engine_mounts_add(b->out, ENGINE_PROC, NULL, m->dest, err);
     case PLAN_MOUNT_DEV:

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "runtime/engine.h"
 #include "sys/pathfd.h"
 
@@ -58,13 +59,6 @@ static int list_mounts(struct strv *points, struct error *err)
     return strv_check(points, err);
 }
 
-static bool is_strictly_below(const char *path, const char *dir)
-{
-    size_t n = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
-
-    return strncmp(path, dir, n) == 0 && path[n] == '/' && path[n + 1] != '\0';
-}
-
 /* One of the first n mounts is there, or on the way from dest. */
 static bool is_covered(const struct engine_mounts *m, size_t n, const char *dest,
                        const char *inside)
@@ -72,8 +66,8 @@ static bool is_covered(const struct engine_mounts *m, size_t n, const char *dest
     for (size_t i = 0; i < n; i++) {
         const char *other = m->items[i].dest;
 
-        if (is_strictly_below(other, dest) &&
-            (strcmp(inside, other) == 0 || is_strictly_below(inside, other)))
+        if (path_is_below(other, dest) &&
+            (strcmp(inside, other) == 0 || path_is_below(inside, other)))
             return true;
     }
     return false;
@@ -91,7 +85,7 @@ static int add_below(struct engine_mounts *m, const char *source, const char *de
         const char *point = points->items[i];
         _cleanup_free_ char *inside = NULL;
 
-        if (!is_strictly_below(point, source) ||
+        if (!path_is_below(point, source) ||
             (access(point, F_OK) < 0 && errno == ENOENT))
             continue;
         inside = str_printf("%s%s", strcmp(dest, "/") == 0 ? "" : dest, point + n);

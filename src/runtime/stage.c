@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "runtime/stage_internal.h"
 #include "sys/fdio.h"
 #include "sys/mountfd.h"
@@ -270,7 +271,7 @@ static int place_all(struct assembly *a, struct error *err)
 
         if (strcmp(m->dest, "/") == 0 && m->kind != PLAN_MOUNT_REMOUNT_RO)
             continue;
-        if (a->apart && a->apart_mount < 0 && stage_is_below(m->dest, a->apart) &&
+        if (a->apart && a->apart_mount < 0 && path_is_below(m->dest, a->apart) &&
             stage_begin_apart(a, err) < 0)
             return error_context(err, "'%s' in the sandbox", a->apart);
         if (m->kind == PLAN_MOUNT_PROC ? make_dir(a, m->dest, err) < 0

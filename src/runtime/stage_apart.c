@@ -10,18 +10,12 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "base/strv.h"
 #include "runtime/init_protocol.h"
 #include "runtime/stage_internal.h"
 #include "sys/mountfd.h"
 #include "sys/pathfd.h"
-
-bool stage_is_below(const char *path, const char *dir)
-{
-    size_t n = strlen(dir);
-
-    return strncmp(path, dir, n) == 0 && path[n] == '/';
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -40,7 +34,7 @@ static size_t count_below(const char *const *dests, size_t n, const char *dir)
     size_t count = 0;
 
     for (size_t i = 0; i < n; i++)
-        count += stage_is_below(dests[i], dir);
+        count += path_is_below(dests[i], dir);
     return count;
 }
 
@@ -64,9 +58,9 @@ static bool is_covered(const struct plan *plan, const char *dir)
 
     for (size_t i = 0; i < plan->n_mounts; i++) {
         const struct plan_mount *m = &plan->mounts[i];
-        bool above = strcmp(m->dest, "/") == 0 || stage_is_below(dir, m->dest);
+        bool above = path_is_below(dir, m->dest);
 
-        begun = begun || stage_is_below(m->dest, dir);
+        begun = begun || path_is_below(m->dest, dir);
         if (begun &&
             (strcmp(m->dest, dir) == 0 || (above && m->kind != PLAN_MOUNT_REMOUNT_RO)))
             return true;

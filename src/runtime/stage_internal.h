@@ -69,7 +69,6 @@ int stage_show_gap(const struct assembly *a, int skeleton, const char *gap,
                    struct error *err);
 
 /* ---- stage_apart ---- */
-bool stage_is_below(const char *path, const char *dir);
 /* Binds the directory on itself: what is mounted below it from now on is the bind's. */
 int stage_begin_apart(struct assembly *a, struct error *err);
 /* Takes the bind with all below it out of the stage, into descriptor slot. */

@@ -129,6 +129,26 @@ static void components(void **state)
     assert_false(is_path_component("/"));
 }
 
+static void paths_in_directories(void **state)
+{
+    assert_true(path_is_below("/a/b", "/a"));
+    assert_true(path_is_below("/a/b/c", "/a/"));
+    assert_true(path_is_below("/a", "/"));
+    assert_false(path_is_below("/", "/"));
+    assert_false(path_is_below("/a", "/a"));
+    assert_false(path_is_below("/a/", "/a"));
+    assert_false(path_is_below("/ab", "/a"));
+    assert_false(path_is_below("/a", "/a/b"));
+    assert_false(path_is_below("/b/a", "/a"));
+    assert_true(path_is_within("/a/b", "/a"));
+    assert_true(path_is_within("/a", "/a"));
+    assert_true(path_is_within("/a", "/a//"));
+    assert_true(path_is_within("/", "/"));
+    assert_true(path_is_within("/a", "/"));
+    assert_false(path_is_within("/ab", "/a"));
+    assert_false(path_is_within("/", "/a"));
+}
+
 static void relative_paths(void **state)
 {
     assert_true(is_relative_path("a"));
@@ -150,7 +170,7 @@ int main(void)
         cmocka_unit_test(numbers),        cmocka_unit_test(booleans),
         cmocka_unit_test(sizes),          cmocka_unit_test(durations),
         cmocka_unit_test(hexadecimal),    cmocka_unit_test(components),
-        cmocka_unit_test(relative_paths),
+        cmocka_unit_test(relative_paths), cmocka_unit_test(paths_in_directories),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
