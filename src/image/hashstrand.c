@@ -50,9 +50,10 @@ void hashmates_free(struct hashmates **mates)
     *mates = NULL;
 }
 
-static bool goes_alone(const struct hashmates *m, const struct hashstrand *h)
+/* Enough to be hashed without a mate? */
+static bool has_much(const struct hashmates *m, const struct hashstrand *h)
 {
-    return !m->lone && (h->hurry || h->waiting >= m->alone_max);
+    return h->hurry || h->waiting >= m->alone_max;
 }
 
 /* Of one that has pieces and is not under way: with whom, or alone, or to wait. Returns
@@ -61,7 +62,7 @@ static struct hashstrand *place(struct hashmates *m, struct hashstrand *h)
 {
     if (m->lone == h)
         m->lone = NULL;
-    if (!m->lone && !goes_alone(m, h)) {
+    if (!m->lone && !has_much(m, h)) {
         m->lone = h;
         h->state = HASHSTRAND_LONE;
         return NULL;
@@ -72,6 +73,13 @@ static struct hashstrand *place(struct hashmates *m, struct hashstrand *h)
     if (h->mate)
         h->mate->state = HASHSTRAND_UNDER_WAY;
     return h;
+}
+
+static void unlock_and_push(struct hashmates *m, struct hashstrand *push)
+{
+    pthread_mutex_unlock(&m->mutex);
+    if (push)
+        workpool_push(m->pool, &push->task);
 }
 
 /* The first bytes of one, or as many of two. Returns their number. */
@@ -130,13 +138,11 @@ static void run(struct task *t)
         advance(a, len);
         if (b)
             advance(b, len);
-    } while (a->head && (b ? b->head != NULL : goes_alone(m, a)));
+    } while (a->head && (b ? b->head != NULL : !m->lone && has_much(m, a)));
     /* At most one of them has more. */
     push = leave(m, a);
     more = b ? leave(m, b) : NULL;
-    pthread_mutex_unlock(&m->mutex);
-    if (push || more)
-        workpool_push(m->pool, push ? &push->task : &more->task);
+    unlock_and_push(m, push ? push : more);
 }
 
 int hashstrand_init(struct hashstrand *h, struct hashmates *mates, struct error *err)
@@ -154,17 +160,13 @@ void hashstrand_release(struct hashstrand *h)
 
 static void append(struct hashstrand *h, struct hash_piece *p)
 {
-    struct hashstrand *push = NULL;
+    struct hashmates *m = h->mates;
 
-    pthread_mutex_lock(&h->mates->mutex);
+    pthread_mutex_lock(&m->mutex);
     *h->tail = p;
     h->tail = &p->next;
     h->waiting++;
-    if (h->state != HASHSTRAND_UNDER_WAY)
-        push = place(h->mates, h);
-    pthread_mutex_unlock(&h->mates->mutex);
-    if (push)
-        workpool_push(h->mates->pool, &push->task);
+    unlock_and_push(m, h->state == HASHSTRAND_UNDER_WAY ? NULL : place(m, h));
 }
 
 int hashstrand_add(struct hashstrand *h, struct block *b, size_t from, size_t len,
@@ -196,17 +198,12 @@ static bool idle(void *arg)
 void hashstrand_drain(struct hashstrand *h)
 {
     struct hashmates *m = h->mates;
-    struct hashstrand *push = NULL;
 
     if (!m)
         return;
     pthread_mutex_lock(&m->mutex);
     h->hurry = true;
-    if (h->state == HASHSTRAND_LONE)
-        push = place(m, h);
-    pthread_mutex_unlock(&m->mutex);
-    if (push)
-        workpool_push(m->pool, &push->task);
+    unlock_and_push(m, h->state == HASHSTRAND_LONE ? place(m, h) : NULL);
     workpool_wait(m->pool, idle, h);
 }
 

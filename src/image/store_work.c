@@ -156,7 +156,7 @@ static void rest(uint64_t waited_ns)
 int store_work_lock(struct store_work *w, struct lockfile *l, const char *name,
                     bool exclusive, struct error *err)
 {
-    uint64_t start = fdio_monotonic_ns();
+    uint64_t start = fdio_monotonic_ns(), waited;
     bool told = false;
     int rc;
 
@@ -167,8 +167,9 @@ int store_work_lock(struct store_work *w, struct lockfile *l, const char *name,
             rc = -1;
             break;
         }
-        tell(w, l, fdio_monotonic_ns() - start, &told);
-        rest(fdio_monotonic_ns() - start);
+        waited = fdio_monotonic_ns() - start;
+        tell(w, l, waited, &told);
+        rest(waited);
         rc = lockfile_retry(l, w->store->locks_fd, name, exclusive, err);
     }
     w->waited_ns += fdio_monotonic_ns() - start;

@@ -1,5 +1,6 @@
-/* outputs: <base_path>/outputs, opened once for a launch. What producers have left
- * there is looked for from its descriptor: an input costs no walk from the root. */
+/* outputs: <base_path>/outputs, opened once for all inputs of a job. What producers
+ * have left there is looked for from its descriptor: an input costs no walk from the
+ * root. */
 #ifndef REPX_LAUNCH_OUTPUTS_H
 #define REPX_LAUNCH_OUTPUTS_H
 

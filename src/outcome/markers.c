@@ -40,11 +40,16 @@ static bool is_marker(int dirfd, const char *name)
     return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
+static enum marker_state state_of(int dirfd, const char *fail, const char *success)
+{
+    if (is_marker(dirfd, fail))
+        return MARKER_FAIL;
+    return is_marker(dirfd, success) ? MARKER_SUCCESS : MARKER_NONE;
+}
+
 enum marker_state markers_read(int repx_dirfd)
 {
-    if (is_marker(repx_dirfd, "FAIL"))
-        return MARKER_FAIL;
-    return is_marker(repx_dirfd, "SUCCESS") ? MARKER_SUCCESS : MARKER_NONE;
+    return state_of(repx_dirfd, "FAIL", "SUCCESS");
 }
 
 enum marker_state markers_of_dir(const char *repx_dir)
@@ -61,9 +66,7 @@ enum marker_state markers_of_job_at(int outputs_dirfd, const char *job)
 
     if (!fail || !success || outputs_dirfd < 0)
         return MARKER_NONE;
-    if (is_marker(outputs_dirfd, fail))
-        return MARKER_FAIL;
-    return is_marker(outputs_dirfd, success) ? MARKER_SUCCESS : MARKER_NONE;
+    return state_of(outputs_dirfd, fail, success);
 }
 
 enum marker_state markers_of_job(const char *base, const char *job)

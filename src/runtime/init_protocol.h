@@ -34,13 +34,14 @@ enum init_stage {
 #define INIT_ARGS 5
 /* "PROGRAM --hold STATUS_FD" is no pid 1: it says INIT_HOLDING and stays until nobody
  * reads from STATUS_FD any more, so that others can enter the namespaces meanwhile. */
-/* Any of these may stand behind "PROGRAM --attach FD DIR": FD is a detached mount, of
- * the directory that DIR is, which init attaches there first; then it gives up the
- * capabilities for it, in every set. */
-#define INIT_ATTACH_ARG "--attach"
-#define INIT_ATTACH_ARGS 3
 #define INIT_HOLD_ARG "--hold"
 #define INIT_PROBE_ARG "--probe"
+/* Any of these may stand behind "PROGRAM --attach FD DIR": FD is a detached mount, of
+ * the directory that DIR is, which init attaches there first, or a regular file, where
+ * there is nothing to attach; then it gives up the capabilities for it, in every set.
+ */
+#define INIT_ATTACH_ARG "--attach"
+#define INIT_ATTACH_ARGS 3
 /* Or "PROGRAM --channel SOCKET", where an engine (podman, docker) starts it without our
  * descriptors: it connects to the launcher, which sends a struct init_hello and with it
  * the descriptors; the connection then takes the place of the status pipe. */
