@@ -56,6 +56,17 @@ launch() {
     err=$(<"$T/stderr")
 }
 
+# What bwrap was called with in CALL, descriptors and directories having names: words_of, a word
+# a line; options_of, those it reads from a descriptor, an option a line.
+words_of() {
+    tr '\0' '\n' <"$1/argv" | sed 's/^[0-9]*$/FD/; s|^/proc/self/fd/[0-9]*$|INIT|'
+}
+
+options_of() {
+    tr '\0' '\n' <"$1/args" | sed "s/^[0-9]\\{1,3\\}$/FD/; s|$FILES/images/rootfs-dir|ROOT|; s|$LOCAL|LOCAL|" |
+        paste -sd ' ' | sed 's/ --/\n--/g'
+}
+
 # calls KIND: the directories of the calls of that kind, oldest first.
 calls() {
     grep -lx "$1" "$FAKE"/calls/*/kind 2>/dev/null | xargs -r -n1 dirname
@@ -73,7 +84,7 @@ behave() {
     call=$(calls launch)
     [[ $(wc -l <<<"$call") -eq 1 ]]
     # descriptors differ, the rest is exact
-    diff <(tr '\0' '\n' <"$call/argv" | sed 's/^[0-9]*$/FD/; s|^/proc/self/fd/[0-9]*$|INIT|') - <<'GOLDEN'
+    diff <(words_of "$call") - <<'GOLDEN'
 --args
 FD
 --
@@ -85,7 +96,7 @@ job
 /bin/echo
 hello
 GOLDEN
-    diff <(tr '\0' '\n' <"$call/args" | sed "s/^[0-9]\\{1,3\\}$/FD/; s|$FILES/images/rootfs-dir|ROOT|" | paste -sd ' ' | sed 's/ --/\n--/g') - <<'GOLDEN'
+    diff <(options_of "$call") - <<'GOLDEN'
 --unshare-all
 --die-with-parent
 --as-pid-1
@@ -119,7 +130,7 @@ GOLDEN
     ok exec --image "$FILES/images/rootfs-dir" -- /bin/echo hello
     prints hello
     call=$(calls launch)
-    diff <(tr '\0' '\n' <"$call/args" | sed "s/^[0-9]\\{1,3\\}$/FD/; s|$LOCAL|LOCAL|" | paste -sd ' ' | sed 's/ --/\n--/g') - <<'GOLDEN'
+    diff <(options_of "$call") - <<'GOLDEN'
 --info-fd FD
 --unshare-all
 --die-with-parent
@@ -154,10 +165,10 @@ many() {
         [[ $(wc -l <<<"$out") -eq 20 && $(calls trial | wc -l) -eq 3 ]] || show
     done
     call=$(calls launch | tail -n 1)
-    diff <(tr '\0' '\n' <"$call/argv" | sed 's/^[0-9]*$/FD/; s|^/proc/self/fd/[0-9]*$|INIT|' | paste -sd ' ') - <<'GOLDEN'
+    diff <(words_of "$call" | paste -sd ' ') - <<'GOLDEN'
 --args FD -- INIT --attach FD /data/many FD FD job / /bin/ls /data/many
 GOLDEN
-    diff <(tr '\0' '\n' <"$call/args" | sed "s/^[0-9]\\{1,3\\}$/FD/; s|$LOCAL|LOCAL|" | paste -sd ' ' | sed 's/ --/\n--/g') - <<'GOLDEN'
+    diff <(options_of "$call") - <<'GOLDEN'
 --info-fd FD
 --unshare-all
 --die-with-parent

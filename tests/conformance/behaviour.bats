@@ -18,10 +18,8 @@ teardown_file() {
 }
 
 setup() {
-    TMPDIR=/var/tmp test_begin
-    unset TMPDIR
+    conformance_begin
     # shellcheck disable=SC2153 # FILES: of conformance_setup
-    LAUNCH=$FILES/bin/repx-launch
     image=$FILES/images/docker.tar
     use_lab "$FILES/sim-lab"
     mkdir "$T/host"
@@ -153,26 +151,36 @@ started() {
     grep -qs "$1" "$T/stdout"
 }
 
-signals() {
+# in_background SCRIPT: a job that prints "ready"; launcher is whom to wait for.
+in_background() {
     : >"$T/stdout"
-    # the runtimes' own helpers get the signals of a cancelled job step as well
-    # shellcheck disable=SC2016
-    "${AS[@]}" "$LAUNCH" exec --image "$image" -- /bin/sh -c '
-        for s in USR1 USR2 HUP INT; do trap "echo got $s" $s; done
-        trap "echo got TERM; exit 9" TERM
-        echo ready
-        while :; do sleep 0.05; done' </dev/null >"$T/stdout" 2>"$T/stderr" &
+    "${AS[@]}" "$LAUNCH" exec --image "$image" ${options[@]+"${options[@]}"} -- /bin/sh -c "$1
+        while :; do sleep 0.05; done" </dev/null >"$T/stdout" 2>"$T/stderr" &
     launcher=$!
     await started ready
-    for s in USR1 USR2 HUP INT TERM; do
-        kill "-$s" "$(launcher_pid)"
-        await started "got $s"
-    done
+}
+
+# ends CODE: the job in the background has; sets out and err.
+ends() {
     status=0
     wait "$launcher" || status=$?
     launcher=''
     out=$(<"$T/stdout") err=$(<"$T/stderr")
-    exits 9
+    exits "$1"
+}
+
+signals() {
+    # the runtimes' own helpers get the signals of a cancelled job step as well
+    # shellcheck disable=SC2016
+    in_background '
+        for s in USR1 USR2 HUP INT; do trap "echo got $s" $s; done
+        trap "echo got TERM; exit 9" TERM
+        echo ready'
+    for s in USR1 USR2 HUP INT TERM; do
+        kill "-$s" "$(launcher_pid)"
+        await started "got $s"
+    done
+    ends 9
     prints $'ready\ngot USR1\ngot USR2\ngot HUP\ngot INT\ngot TERM'
 }
 
@@ -191,18 +199,10 @@ launcher_pid() {
 }
 
 stubborn() {
-    : >"$T/stdout"
-    "${AS[@]}" "$LAUNCH" exec --image "$image" --grace 1 -- /bin/sh -c \
-        "trap '' TERM; echo ready; while :; do sleep 0.05; done" \
-        </dev/null >"$T/stdout" 2>"$T/stderr" &
-    launcher=$!
-    await started ready
+    local options=(--grace 1)
+    in_background "trap '' TERM; echo ready"
     kill -TERM "$(launcher_pid)"
-    status=0
-    wait "$launcher" || status=$?
-    launcher=''
-    err=$(<"$T/stderr")
-    exits 137
+    ends 137
     none_left
     nothing_kept
 }
@@ -223,30 +223,21 @@ nothing_kept() {
 
 # As podman does by itself when it is asked to stop before it passes signals on.
 client_killed() {
-    : >"$T/stdout"
-    "${AS[@]}" "$LAUNCH" exec --image "$image" -- /bin/sh -c '
-        trap "echo got TERM; exit 9" TERM
-        echo ready
-        while :; do sleep 0.05; done' </dev/null >"$T/stdout" 2>"$T/stderr" &
-    launcher=$!
-    await started ready
+    local client
+    in_background 'trap "echo got TERM; exit 9" TERM; echo ready'
     client=$(pgrep -P "$(launcher_pid)" -x "$runtime")
     kill -KILL "$client"
-    await no_client
+    await has_ended "$client"
     kill -TERM "$(launcher_pid)"
-    status=0
-    wait "$launcher" || status=$?
-    launcher=''
-    out=$(<"$T/stdout") err=$(<"$T/stderr")
-    exits 9
+    ends 9
     prints $'ready\ngot TERM'
     in_image /bin/true
     nothing_kept
 }
 
-# It has ended; its parent may not have waited for it yet.
-no_client() {
-    ! grep -qsv '^State:.*Z' <(grep -s '^State' "/proc/$client/status")
+# has_ended PID: its parent may not have waited for it yet.
+has_ended() {
+    ! grep -qs '^State:[[:space:]]*[^Z[:space:]]' "/proc/$1/status"
 }
 
 @test "an engine whose program ends early does not take the job along" {
@@ -254,11 +245,9 @@ no_client() {
 }
 
 launcher_killed() {
-    : >"$T/stdout"
-    "${AS[@]}" "$LAUNCH" exec --image "$image" -e "MARK=$T/job" -- /bin/sh -c \
-        'echo ready; while :; do sleep 0.05; done' </dev/null >"$T/stdout" 2>"$T/stderr" &
-    launcher=$!
-    await started ready
+    options=(-e "MARK=$T/job")
+    in_background 'echo ready'
+    options=()
     kill -KILL "$(launcher_pid)"
     wait "$launcher" || true
     launcher=''

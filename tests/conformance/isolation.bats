@@ -17,11 +17,8 @@ teardown_file() {
     conformance_teardown
 }
 
-# Outside /tmp, because the sandbox's /tmp is its own.
 setup() {
-    TMPDIR=/var/tmp test_begin
-    unset TMPDIR
-    LAUNCH=$FILES/bin/repx-launch
+    conformance_begin
     cp -a "$FILES/sim-lab" "$T/sim-lab"
     use_lab "$T/sim-lab"
     export REPX_NO_VERIFY_LAB=1 # the tests change the lab's scripts

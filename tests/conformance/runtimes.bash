@@ -145,6 +145,14 @@ conformance_setup() {
     engines_start "$RUNTIMES"
 }
 
+# conformance_begin: for setup; outside /tmp, because the sandbox's /tmp is its own.
+conformance_begin() {
+    TMPDIR=/var/tmp test_begin
+    unset TMPDIR
+    # shellcheck disable=SC2034 # of helpers.bash
+    LAUNCH=$FILES/bin/repx-launch
+}
+
 # conformance_teardown: for teardown_file.
 conformance_teardown() {
     engines_stop

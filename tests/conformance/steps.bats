@@ -16,11 +16,8 @@ teardown_file() {
     conformance_teardown
 }
 
-# Outside /tmp, because the sandbox's /tmp is its own.
 setup() {
-    TMPDIR=/var/tmp test_begin
-    unset TMPDIR
-    LAUNCH=$FILES/bin/repx-launch
+    conformance_begin
     image=$FILES/images/docker.tar
 }
 

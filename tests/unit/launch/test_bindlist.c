@@ -1,55 +1,6 @@
-#include "unit/sys/tempdir.h"
-
-#include "base/buf.h"
-#include "base/cleanup.h"
 #include "launch/bindlist.h"
 
-static const char *base;
-
-static char *in_base(const char *rest)
-{
-    return str_printf("%s/%s", base, rest);
-}
-
-static void make_dir(const char *rest)
-{
-    struct error err = ERROR_INIT;
-    _cleanup_free_ char *path = in_base(rest);
-    _cleanup_close_ int fd = pathfd_make_dirs_user(path, 0755, &err);
-
-    assert_true(fd >= 0);
-}
-
-static void make_file(const char *rest)
-{
-    _cleanup_free_ char *path = in_base(rest);
-    _cleanup_close_ int fd = open(path, O_CREAT | O_WRONLY, 0644);
-
-    assert_true(fd >= 0);
-}
-
-static void make_link(const char *target, const char *rest)
-{
-    _cleanup_free_ char *path = in_base(rest);
-
-    assert_int_equal(symlink(target, path), 0);
-}
-
-static int setup(void **state)
-{
-    if (tempdir_setup(state) < 0)
-        return -1;
-    base = tempdir.path;
-    make_dir("outputs/J/out/sub");
-    make_dir("outputs/J/branch-0/step-a/out");
-    make_file("outputs/J/out/file");
-    make_file("outputs/J/secret");
-    make_link("sub", "outputs/J/out/inner");
-    make_link("/nix/store/abc", "outputs/J/out/absolute");
-    make_link("../secret", "outputs/J/out/escape");
-    make_link("..", "outputs/J/out/up");
-    return 0;
-}
+#include "unit/launch/base_fixture.h"
 
 static void test_first_destination_counts(void **state)
 {
@@ -118,5 +69,5 @@ int main(void)
         cmocka_unit_test(test_user_mounts),
     };
 
-    return cmocka_run_group_tests(tests, setup, tempdir_teardown);
+    return cmocka_run_group_tests(tests, base_setup, tempdir_teardown);
 }
