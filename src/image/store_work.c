@@ -14,9 +14,8 @@
 #include "sys/process.h"
 
 #define NOTE_EVERY_NS ((uint64_t)200 * 1000 * 1000)
-#define POLL_FIRST_NS 1000000
-#define POLL_MAX_NS 50000000
-#define POLL_PART 32
+#define POLL_FIRST_NS ((long)1 * 1000 * 1000)
+#define POLL_MAX_NS ((long)50 * 1000 * 1000)
 #define MB ((uint64_t)1000 * 1000)
 #define GB (1000 * MB)
 /* By how much a guess that was too low is raised: by a quarter. */
@@ -140,23 +139,11 @@ static void tell(struct store_work *w, const struct lockfile *l, uint64_t waited
     free(n.text);
 }
 
-/* A thirtieth of what was waited already is lost at most, with few looks. */
-static void rest(uint64_t waited_ns)
-{
-    uint64_t ns = waited_ns / POLL_PART;
-    struct timespec pause = {0, (long)ns};
-
-    if (ns < POLL_FIRST_NS)
-        pause.tv_nsec = POLL_FIRST_NS;
-    else if (ns > POLL_MAX_NS)
-        pause.tv_nsec = POLL_MAX_NS;
-    nanosleep(&pause, NULL);
-}
-
 int store_work_lock(struct store_work *w, struct lockfile *l, const char *name,
                     bool exclusive, struct error *err)
 {
-    uint64_t start = fdio_monotonic_ns(), waited;
+    struct timespec pause = {0, POLL_FIRST_NS};
+    uint64_t start = fdio_monotonic_ns();
     bool told = false;
     int rc;
 
@@ -167,9 +154,10 @@ int store_work_lock(struct store_work *w, struct lockfile *l, const char *name,
             rc = -1;
             break;
         }
-        waited = fdio_monotonic_ns() - start;
-        tell(w, l, waited, &told);
-        rest(waited);
+        tell(w, l, fdio_monotonic_ns() - start, &told);
+        nanosleep(&pause, NULL);
+        if (pause.tv_nsec < POLL_MAX_NS)
+            pause.tv_nsec *= 2;
         rc = lockfile_retry(l, w->store->locks_fd, name, exclusive, err);
     }
     w->waited_ns += fdio_monotonic_ns() - start;
