@@ -316,6 +316,46 @@ CONFIG
     [[ $out == *'fail  runtimes       docker: none of them works'* ]] || show
 }
 
+# on_a_node SUBIDS NEWUIDMAP CGROUP: doctor for nobody, where the files of subordinate ids are
+# SUBIDS, newuidmap is that file, and a file system of type CGROUP is at /sys/fs/cgroup.
+on_a_node() {
+    # shellcheck disable=SC2016 # for the shell in the namespace
+    run unshare --mount sh -euc '
+        for file in /etc/subuid /etc/subgid; do mount --bind "$2" "$file"; done
+        mount --bind "$3" "$(command -v newuidmap)"
+        mount -t "$4" none /sys/fs/cgroup
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups \
+            "$1/repx-launch" doctor --json --base-path "$1/base" --node-local-path "$1/local" --runtime podman' sh "$T/node" "$@"
+    rows=$output
+}
+
+# row CHECK: its result and text.
+row() {
+    jq -r --arg check "$1" '.[] | select(.check == $check) | .result + " " + .text' <<<"$rows"
+}
+
+@test "doctor: what podman needs of a node and of a user, each with a remedy" {
+    chmod 0755 "$T"
+    mkdir "$T/node"
+    cp "$LAUNCH" "$BUILD/src/repx-sandbox-init" "$BUILD/src/repx-podman-hook" "$T/node"
+    chown -R 65534:65534 "$T/node"
+    : >"$T/none"
+    echo 'nobody:200000:1000' >"$T/few"
+    echo 'nobody:200000:65536' >"$T/enough"
+    cp /bin/true "$T/plain"
+    on_a_node "$T/none" "$T/plain" tmpfs
+    [[ $(row podman-ids) == 'note /etc/subuid has no range of 65536 ids for nobody; as root: usermod --add-subuids '* ]] || show "$rows"
+    [[ $(row podman-map) == "note newuidmap has neither the set-user-ID bit nor a capability; install the package 'uidmap' again" ]] || show "$rows"
+    [[ $(row podman-cgroup) == 'note crun needs the pure cgroup v2 layout; boot with '* ]] || show "$rows"
+    on_a_node "$T/few" "$T/plain" tmpfs
+    [[ $(row podman-ids) == note\ * ]] || show "$rows"
+    on_a_node "$T/enough" "$(command -v newuidmap)" cgroup2
+    [[ $(row podman-ids) == 'ok ranges in /etc/subuid and /etc/subgid' ]] || show "$rows"
+    [[ $(row podman-map) == "ok $(command -v newuidmap)" ]] || show "$rows"
+    [[ $(row podman-cgroup) == 'ok pure cgroup v2' ]] || show "$rows"
+    [[ $(row podman-dirs) == "ok storage (vfs) in $T/node/local/"* ]] || show "$rows"
+}
+
 @test "version, in three ways" {
     ok version
     [[ $out =~ ^repx-launch\ [0-9]+\.[0-9]+\.[0-9]+ ]] || show

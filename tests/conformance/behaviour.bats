@@ -454,3 +454,20 @@ below_read_only() {
     says "'/mnt'" 'not what was asked for'
     nothing_kept
 }
+
+# result CHECK: of doctor, with its text.
+result() {
+    jq -r --arg check "$1" '.[] | select(.check == $check) | .result + " " + .text' <<<"$rows"
+}
+
+@test "doctor: docker's socket and server" {
+    local rows
+    [[ " $RUNTIMES " == *' docker '* ]] || return 0
+    become "$(users)"
+    rows=$("${AS[@]}" "$LAUNCH" doctor --json --runtime docker)
+    [[ $(result docker) == ok\ * && $(result docker-socket) == 'ok unix://'* ]] || { echo "$rows"; return 1; }
+    [[ $(result docker-server) == "ok $(docker version --format '{{.Server.Version}}') ("*', cgroup v'[12]')' ]] || { echo "$rows"; return 1; }
+    rows=$(DOCKER_HOST=unix://$T/none "${AS[@]}" "$LAUNCH" doctor --json --runtime docker || true)
+    [[ $(result docker-socket) == "note cannot reach docker's daemon at $T/none: "*"start it ('systemctl start docker'), or set DOCKER_HOST"* ]] ||
+        { echo "$rows"; return 1; }
+}

@@ -187,15 +187,17 @@ JOB
 }
 
 @test "a batch job that is put back into the queue" {
-    local id
+    local id second
     cat >"$SHARED/again.sh" <<'JOB'
 #!/bin/sh
 srun sh -c 'echo run $SLURM_RESTART_COUNT'
-[ -n "$SLURM_RESTART_COUNT" ] || srun sleep 600
+[ -n "$SLURM_RESTART_COUNT" ] || { srun -n1 sh -c 'echo asleep; sleep 600'; sleep 600; }
 JOB
     id=$(as_user sbatch --parsable -J "$JOB" --requeue --open-mode=append -n2 --repx-image="$IMAGE" \
         -o "$SHARED/again.out" "$SHARED/again.sh")
-    await 20 grep -q run "$SHARED/again.out"
+    # a script that ends by itself while the job is put back, as its step was ended or refused,
+    # fails the job
+    await 20 grep -qs asleep "$SHARED/again.out"
     scontrol requeue "$id"
     is_pending() {
         [[ $(job_field "$id" JobState) == PENDING ]]
@@ -204,6 +206,13 @@ JOB
     # Slurm waits two minutes before it starts the job again, for what is left of it on the
     # node; this is shorter.
     await 60 no_slurmstepd_of "$id"
+    # Not in the second in which slurmd has revoked its credential: it knows no less, and would
+    # take the new one for that ("already killed, do not launch").
+    second=$(date +%s)
+    is_over() {
+        [[ $(date +%s) -gt $second ]]
+    }
+    await 5 is_over
     scontrol update JobId="$id" StartTime=now
     finish "$id"
     ended_as "$id" COMPLETED 0:0
