@@ -14,16 +14,22 @@
 /* Nobody needs to read about work that takes less. */
 #define ANNOUNCE_AFTER_NS 1000000000ull
 #define REDRAW_EVERY_NS 100000000ull
+#define RATE_AFTER_NS 500000000ull
 
 static double gigabytes(uint64_t bytes)
 {
     return (double)bytes / 1e9;
 }
 
+static bool is_wait(const char *phase)
+{
+    return strcmp(phase, "wait") == 0;
+}
+
 /* The words for image_progress's phases. */
 static const char *phase_words(const char *phase)
 {
-    if (strcmp(phase, "wait") == 0)
+    if (is_wait(phase))
         return "waiting for the extraction of";
     if (strcmp(phase, "confirm") == 0)
         return "checking";
@@ -42,8 +48,9 @@ static void add_numbers(struct buf *b, const char *phase, uint64_t done, uint64_
         return;
     }
     buf_addf(b, ": %.2f of %.2f GB", gigabytes(done), gigabytes(total));
-    if (strcmp(phase, "wait") == 0)
-        return; /* the other process began at another time: no rate to speak of */
+    /* the other process began at another time, and a moment tells nothing */
+    if (is_wait(phase) || elapsed_ns < RATE_AFTER_NS)
+        return;
     buf_addf(b, ", %.0f MB/s", rate / 1e6);
     if (total > done && rate > 0)
         buf_addf(b, ", %.0f s left", (double)(total - done) / rate);
@@ -95,6 +102,11 @@ static void draw(struct meter *p, const char *phase, uint64_t done, uint64_t tot
     buf_release(&line);
 }
 
+static uint64_t elapsed(const struct meter *p, uint64_t now)
+{
+    return now - (p->own_ns ? p->own_ns : p->start_ns);
+}
+
 /* Not drawn over: for a file, or for the many terminals' lines that srun collects. */
 static void whole_line(struct meter *p, const char *phase, uint64_t done,
                        uint64_t total, uint64_t now)
@@ -103,9 +115,11 @@ static void whole_line(struct meter *p, const char *phase, uint64_t done,
     uint64_t since = p->announced ? p->last_ns : p->start_ns;
     struct buf line = BUF_INIT;
 
-    if (now - since < (p->announced ? w->lines_every_ns : w->lines_after_ns))
+    if (!(p->announced && p->took_over) &&
+        now - since < (p->announced ? w->lines_every_ns : w->lines_after_ns))
         return;
-    meter_line(&line, p->what, phase, done, total, now - p->start_ns, SIZE_MAX);
+    p->took_over = false;
+    meter_line(&line, p->what, phase, done, total, elapsed(p, now), SIZE_MAX);
     fprintf(stderr, "%s\n", buf_str(&line));
     fflush(stderr);
     p->announced = true;
@@ -118,11 +132,16 @@ static void update(void *arg, const char *phase, uint64_t done, uint64_t total)
     struct meter *p = arg;
     uint64_t now = fdio_monotonic_ns();
 
+    if (p->waits && !is_wait(phase)) {
+        p->took_over = true;
+        p->own_ns = now;
+    }
+    p->waits = is_wait(phase);
     if (now - p->start_ns < ANNOUNCE_AFTER_NS || log_get_level() < LOG_LEVEL_NORMAL)
         return;
     if (p->terminal) {
         if (now - p->last_ns >= REDRAW_EVERY_NS) {
-            draw(p, phase, done, total, now - p->start_ns);
+            draw(p, phase, done, total, elapsed(p, now));
             p->last_ns = now;
         }
     } else if (p->watch && p->watch->lines_every_ns) {

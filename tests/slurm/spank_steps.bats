@@ -346,6 +346,16 @@ cold_end() {
     [[ -z $(find "$COLD"/repx/store-v*/{tmp,rootfs,layers} -mindepth 1) ]] || show "left files"
 }
 
+@test "how far the extraction is reaches the terminal" {
+    hold_extraction progress
+    cold_step -N1 -w n1 -n2 cat /data/keep
+    release
+    cold_end
+    [[ $status -eq 0 ]] || show "no step"
+    [[ $err =~ "repx: n1: extracting docker.tar: 0."[0-9]+" of 0."[0-9]+" GB" ]] || show "no numbers"
+    [[ $err != *$'\r'* ]] || show "drawn over, in a log"
+}
+
 @test "SIGKILL of the task that has the sandbox made: the others get it" {
     local launcher
     hold_extraction first-task

@@ -73,10 +73,10 @@ static void a_narrow_terminal_keeps_the_numbers(void **state)
                 "repx-launch: composing ...: 2 of 80 layers");
 }
 
-/* What the meter writes to standard error when update is called with these clocks;
- * ages: nanoseconds since the start of the work, one call each. */
-static void written(struct meter *m, const uint64_t *ages, size_t n, char *out,
-                    size_t size)
+/* What the meter writes to standard error when update is called with these phases and
+ * clocks; ages: nanoseconds since the start of the work, one call each. */
+static void written_in(struct meter *m, const char *const *phases, const uint64_t *ages,
+                       size_t n, char *out, size_t size)
 {
     int ends[2], saved = dup(STDERR_FILENO);
     uint64_t start = fdio_monotonic_ns();
@@ -88,7 +88,7 @@ static void written(struct meter *m, const uint64_t *ages, size_t n, char *out,
         m->start_ns = start - ages[i];
         if (i > 0) /* as if the line before had been written then */
             m->last_ns = start - (ages[i] - ages[i - 1]);
-        m->hooks.update(m->hooks.arg, "extract", 500000000, 1500000000);
+        m->hooks.update(m->hooks.arg, phases[i], 500000000, 1500000000);
     }
     fflush(stderr);
     assert_true(dup2(saved, STDERR_FILENO) >= 0);
@@ -98,6 +98,15 @@ static void written(struct meter *m, const uint64_t *ages, size_t n, char *out,
     close(ends[0]);
     assert_true(len >= 0);
     out[len] = '\0';
+}
+
+static void written(struct meter *m, const uint64_t *ages, size_t n, char *out,
+                    size_t size)
+{
+    const char *const phases[] = {"extract", "extract", "extract"};
+
+    assert_true(n <= 3);
+    written_in(m, phases, ages, n, out, size);
 }
 
 static unsigned lines_of(const char *text)
@@ -131,6 +140,24 @@ static void whole_lines_without_a_terminal(void **state)
     assert_null(strchr(text, '\r'));
 }
 
+/* The holder of the lock has died: what was a wait is work now, with a clock of its own. */
+static void taking_over_is_told_at_once(void **state)
+{
+    const struct meter_watch watch = {.lines_after_ns = SECOND,
+                                      .lines_every_ns = 60 * SECOND};
+    const uint64_t ages[] = {2 * SECOND, 3 * SECOND, 4 * SECOND, 5 * SECOND};
+    const char *const phases[] = {"wait", "wait", "extract", "extract"};
+    char text[1024];
+    struct meter m;
+
+    meter_init(&m, "/lab/images/a.tar", &watch);
+    m.terminal = false;
+    written_in(&m, phases, ages, 4, text, sizeof(text));
+    assert_string_equal(
+        text, "repx-launch: waiting for the extraction of a.tar: 0.50 of 1.50 GB\n"
+              "repx-launch: extracting a.tar: 0.50 of 1.50 GB\n");
+}
+
 static int yes(void *arg)
 {
     ++*(int *)arg;
@@ -160,6 +187,7 @@ int main(void)
         cmocka_unit_test(a_long_name_is_cut_at_its_front),
         cmocka_unit_test(a_narrow_terminal_keeps_the_numbers),
         cmocka_unit_test(whole_lines_without_a_terminal),
+        cmocka_unit_test(taking_over_is_told_at_once),
         cmocka_unit_test(a_watch_can_stop_the_work),
     };
 
