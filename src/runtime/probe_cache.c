@@ -2,9 +2,11 @@
  * begins with exactly what is true now: the boot, the user, and the programs with
  * inode, size and time, so that an upgrade asks again. Only "yes" is kept. */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -13,11 +15,17 @@
 #include "base/log.h"
 #include "runtime/runtime_internal.h"
 #include "sys/atomicfile.h"
+#include "sys/lockfile.h"
 #include "sys/pathfd.h"
 #include "sys/process.h"
 #include "sys/trust.h"
 
 #define CACHE_MAX 16384
+
+/* How long to wait for another process's trial, which takes some milliseconds: it may be
+ * suspended with its job, and then everybody makes one. */
+#define AWAIT_PAUSE_NS 4000000
+#define AWAIT_TRIES 1250
 
 /* False when the program is not there or must not be believed: then nothing is cached.
  */
@@ -130,6 +138,25 @@ bool probe_cache_yes(const struct runtime_tools *tools, const char *backend,
     version = buf_str(&answer) + key.len;
     if (version_out && strncmp(version, "version ", 8) == 0 && version[8] != '\n')
         *version_out = strndup(version + 8, strcspn(version + 8, "\n"));
+    return true;
+}
+
+bool probe_cache_await(const struct runtime_tools *tools, const char *backend,
+                       struct lockfile *lock)
+{
+    _cleanup_close_ int dir = open_dir(tools);
+    struct error ignored = ERROR_INIT;
+    char name[64];
+    int r;
+
+    if (dir < 0)
+        return false;
+    snprintf(name, sizeof(name), "%s.lock", backend);
+    r = lockfile_try(lock, dir, name, true, &ignored);
+    for (int i = 0; r == 1 && i < AWAIT_TRIES; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = AWAIT_PAUSE_NS}, NULL);
+        r = lockfile_retry(lock, dir, name, true, &ignored);
+    }
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "runtime/runtime_internal.h"
+#include "sys/lockfile.h"
 
 /* Trial sandboxes cost something; native has none. */
 static bool is_cached(const struct runtime_backend *b)
@@ -14,16 +15,25 @@ static bool is_cached(const struct runtime_backend *b)
     return b->isolated;
 }
 
+static bool is_known(const struct runtime_backend *b, const struct runtime_tools *tools)
+{
+    struct error ignored = ERROR_INIT;
+
+    return probe_cache_yes(tools, b->name, NULL) &&
+           (!b->alive || b->alive(tools, &ignored) == 0);
+}
+
 static int probe(const struct runtime_backend *b, const struct runtime_tools *tools,
                  struct error *why)
 {
+    _cleanup_(lockfile_release) struct lockfile lock = LOCKFILE_INIT;
     _cleanup_free_ char *version = NULL;
     int r;
 
-    if (is_cached(b) && probe_cache_yes(tools, b->name, NULL) &&
-        (!b->alive || b->alive(tools, why) == 0))
+    if (is_cached(b) &&
+        (is_known(b, tools) ||
+         (probe_cache_await(tools, b->name, &lock) && is_known(b, tools))))
         return 0;
-    error_clear(why);
     r = b->probe(tools, why);
     if (r == 0 && is_cached(b)) {
         version = b->version(tools);

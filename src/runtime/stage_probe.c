@@ -17,6 +17,7 @@
 #include "runtime/runtime_internal.h"
 #include "runtime/stage.h"
 #include "sys/fdio.h"
+#include "sys/lockfile.h"
 #include "sys/pathfd.h"
 #include "sys/spawn.h"
 
@@ -180,13 +181,27 @@ bool runtime_ask_attach(const struct runtime_tools *tools, struct error *why)
     return works;
 }
 
-bool stage_can_set_apart(const struct runtime_tools *tools)
+/* Is it known whether mounts can be set apart? Then *out. */
+static bool recall_apart(const struct runtime_tools *tools, bool *out)
 {
     _cleanup_free_ char *text = NULL;
-    struct error why = ERROR_INIT;
 
-    if (probe_cache_yes(tools, APART_CACHE_NAME, &text) && text)
-        return strcmp(text, APART_YES) == 0;
+    if (!probe_cache_yes(tools, APART_CACHE_NAME, &text) || !text)
+        return false;
+    *out = strcmp(text, APART_YES) == 0;
+    return true;
+}
+
+bool stage_can_set_apart(const struct runtime_tools *tools)
+{
+    _cleanup_(lockfile_release) struct lockfile lock = LOCKFILE_INIT;
+    struct error why = ERROR_INIT;
+    bool works = false;
+
+    if (recall_apart(tools, &works) ||
+        (probe_cache_await(tools, APART_CACHE_NAME, &lock) &&
+         recall_apart(tools, &works)))
+        return works;
     return runtime_ask_attach(tools, &why);
 }
 
@@ -224,10 +239,26 @@ static void remember(const struct runtime_tools *tools, enum runtime_staging fou
     probe_cache_store(tools, CACHE_NAME, text);
 }
 
+/* What this boot knows, or else a trial. */
+static void find(struct runtime_tools *t, bool again)
+{
+    _cleanup_(lockfile_release) struct lockfile lock = LOCKFILE_INIT;
+    struct error why = ERROR_INIT;
+
+    if (!again && (recall(t, &t->staging, &t->staging_why) ||
+                   (probe_cache_await(t, CACHE_NAME, &lock) &&
+                    recall(t, &t->staging, &t->staging_why))))
+        return;
+    t->staging = probe(t, &why);
+    if (t->staging != STAGING_OVERLAY)
+        t->staging_why = strdup(why.text);
+    if (!was_disturbed(&why))
+        remember(t, t->staging, t->staging_why);
+}
+
 void runtime_find_staging(struct runtime_tools *t, enum runtime_staging most,
                           bool again)
 {
-    struct error why = ERROR_INIT;
 
     free(t->staging_why);
     t->staging_why = NULL;
@@ -236,13 +267,7 @@ void runtime_find_staging(struct runtime_tools *t, enum runtime_staging most,
         t->staging_why = strdup("it is configured so");
         return;
     }
-    if (again || !recall(t, &t->staging, &t->staging_why)) {
-        t->staging = probe(t, &why);
-        if (t->staging != STAGING_OVERLAY)
-            t->staging_why = strdup(why.text);
-        if (!was_disturbed(&why))
-            remember(t, t->staging, t->staging_why);
-    }
+    find(t, again);
     if (t->staging > most) {
         t->staging = most;
         free(t->staging_why);

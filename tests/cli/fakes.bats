@@ -277,6 +277,29 @@ GOLDEN
     [[ $(calls trial | wc -l) -eq 5 ]]
 }
 
+@test "launches that begin together on a new node make each trial once" {
+    local n
+    behave slow-trial
+    for n in {1..6}; do
+        in_namespace "$FAKE/bwrap" "$PATH" "$LAUNCH" exec --image "$FILES/images/rootfs-dir" -- \
+            /bin/echo ran >"$T/out-$n" 2>"$T/err-$n" </dev/null &
+    done
+    wait
+    for n in {1..6}; do
+        [[ $(<"$T/out-$n") == ran ]] || show "$n: $(<"$T/err-$n")"
+    done
+    [[ $(calls trial | wc -l) -eq 2 && $(calls launch | wc -l) -eq 6 ]] || show "$(calls trial | wc -l) trials"
+}
+
+@test "a trial whose process is suspended keeps nobody waiting" {
+    mkdir -p -m 0700 "$LOCAL/repx" "$LOCAL/repx/probes"
+    exec {held}>"$LOCAL/repx/probes/bwrap.lock"
+    flock -x "$held"
+    ok run "$id"
+    exec {held}>&-
+    [[ $(calls trial | wc -l) -eq 2 ]]
+}
+
 @test "a stage cannot be made here: bwrap makes the mounts, known for this boot, told" {
     echo no-stage >"$FAKE/behaviour"
     ok run "$id"
