@@ -39,7 +39,7 @@ rank 2 of 4: sum 4, got 1
 rank 3 of 4: sum 4, got 2'
 
 @test "Open MPI over PMIx, two nodes with two ranks each" {
-    mpi -N2 --ntasks-per-node=2 --mpi=pmix --repx-network=host "$SHARED/mpi/openmpi"
+    open_mpi -N2 --ntasks-per-node=2 --mpi=pmix --repx-network=host "$SHARED/mpi/openmpi"
     [[ $status -eq 0 && $out == "$FOUR" ]] || show "wrong"
     [[ $err != *PMIX* && $err != *ERROR* ]] || show "something is missing in the sandbox"
 }

@@ -134,7 +134,7 @@ all_met() {
 @test "Open MPI over PMIx, two nodes with two ranks each; MPICH over PMI-2 without a network" {
     local four
     four=$(printf 'rank %d of 4: sum 4, got %d\n' 0 3 1 0 2 1 3 2)
-    mpi -N2 --ntasks-per-node=2 --mpi=pmix --repx-network=host "$SHARED/mpi/openmpi"
+    open_mpi -N2 --ntasks-per-node=2 --mpi=pmix --repx-network=host "$SHARED/mpi/openmpi"
     ends 0
     prints "$four"
     [[ $err != *PMIX* && $err != *ERROR* ]] || show "something is missing in the sandbox"
