@@ -155,6 +155,18 @@ static int learn_id(struct store_work *w, struct error *err)
     return rc;
 }
 
+/* Whoever waits only wants what the other one makes: together, as readers, and not one
+ * after the other. 1: the other one has made nothing. */
+static int await_other(struct store_work *w, const char *name, struct image_rootfs *out,
+                       struct error *err)
+{
+    _cleanup_(lockfile_release) struct lockfile lock = LOCKFILE_INIT;
+
+    if (store_work_lock(w, &lock, name, false, err) < 0)
+        return -1;
+    return find(w, out, err);
+}
+
 static int build_locked(struct store_work *w, struct image_rootfs *out,
                         struct error *err)
 {
@@ -164,7 +176,14 @@ static int build_locked(struct store_work *w, struct image_rootfs *out,
 
     if (!name)
         return error_oom(err);
-    if (store_work_lock(w, &w->lock, name, true, err) < 0)
+    rc = store_work_try(w, &w->lock, name, err);
+    if (rc == 1) {
+        rc = await_other(w, name, out, err);
+        if (rc <= 0)
+            return rc;
+        rc = store_work_lock(w, &w->lock, name, true, err);
+    }
+    if (rc < 0)
         return -1;
     rc = find(w, out, err);
     if (rc == 1) {

@@ -66,6 +66,10 @@ void store_work_init(struct store_work *w, struct store *store, struct image *im
 int store_work_lock(struct store_work *w, struct lockfile *l, const char *name,
                     bool exclusive, struct error *err);
 
+/* The same without waiting, exclusively: 0 held, 1 somebody has it, -1. */
+int store_work_try(struct store_work *w, struct lockfile *l, const char *name,
+                   struct error *err);
+
 /* ---- store_record ---- */
 struct store_layer_record {
     uint64_t bytes; /* of its files */

@@ -15,7 +15,7 @@
 
 #define NOTE_EVERY_NS ((uint64_t)200 * 1000 * 1000)
 #define POLL_FIRST_NS ((long)1 * 1000 * 1000)
-#define POLL_MAX_NS ((long)50 * 1000 * 1000)
+#define POLL_MAX_NS ((long)16 * 1000 * 1000)
 #define MB ((uint64_t)1000 * 1000)
 #define GB (1000 * MB)
 /* By how much a guess that was too low is raised: by a quarter. */
@@ -137,6 +137,18 @@ static void tell(struct store_work *w, const struct lockfile *l, uint64_t waited
         *told = true;
     }
     free(n.text);
+}
+
+int store_work_try(struct store_work *w, struct lockfile *l, const char *name,
+                   struct error *err)
+{
+    int rc = lockfile_try(l, w->store->locks_fd, name, true, err);
+
+    if (rc == 0)
+        write_note(w);
+    else
+        lockfile_release(l);
+    return rc;
 }
 
 int store_work_lock(struct store_work *w, struct lockfile *l, const char *name,

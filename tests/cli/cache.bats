@@ -42,6 +42,10 @@ layers() {
     find "$STORE/layers" -mindepth 1 -maxdepth 1 | wc -l
 }
 
+ended() {
+    ! kill -0 "$1" 2>/dev/null
+}
+
 tmp_empty() {
     [[ -z $(ls -A "$STORE/tmp") ]] || { ls -A "$STORE/tmp"; return 1; }
 }
@@ -50,6 +54,30 @@ configure() {
     mkdir -p "$XDG_CONFIG_HOME/repx"
     printf 'submission_target = "local"\n[targets.local]\n%s\n' "$1" >"$T/repx.ini"
     export REPX_CONFIG=$T/repx.ini
+}
+
+@test "those that wait for an extraction go on together when it is made" {
+    local lock tree n running=()
+    use "$first"
+    tree=$(echo "$STORE"/rootfs/*)
+    lock=$(echo "$STORE"/locks/rootfs-*.lock)
+    mv "$tree" "$T/aside"
+    exec {held}>>"$lock"
+    flock -x "$held"
+    for n in 1 2; do
+        "$LAUNCH" exec --image "$first" -- /bin/echo fine >"$T/out-$n" 2>"$T/err-$n" {held}>&- </dev/null &
+        running+=($!)
+    done
+    await grep -q 'waiting for' "$T/err-1"
+    await grep -q 'waiting for' "$T/err-2"
+    mv "$T/aside" "$tree"
+    # as if one of them, which has seen that it is there, were suspended
+    flock -s "$held"
+    for n in 1 2; do
+        await ended "${running[n - 1]}"
+        [[ $(<"$T/out-$n") == fine ]] || show "$(<"$T/err-$n")"
+    done
+    exec {held}>&-
 }
 
 @test "list: age and use, as text and as JSON" {
