@@ -26,10 +26,10 @@ struct meter {
     bool terminal;
     bool drawn; /* a line without newline is on the terminal */
     bool announced;
-    bool waits;       /* for what another process extracts, when last told */
-    bool took_over;   /* since the last line: that one has died */
+    bool waits;     /* for what another process extracts, when last told */
+    bool took_over; /* since the last line: that one has died */
     uint64_t start_ns, last_ns;
-    uint64_t own_ns; /* when the work became ours; 0: at start_ns */
+    uint64_t own_ns;                 /* when the work became ours; 0: at start_ns */
     const struct meter_watch *watch; /* borrowed; NULL */
 };
 

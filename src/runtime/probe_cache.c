@@ -22,8 +22,8 @@
 
 #define CACHE_MAX 16384
 
-/* How long to wait for another process's trial, which takes some milliseconds: it may be
- * suspended with its job, and then everybody makes one. */
+/* How long to wait for another process's trial, which takes some milliseconds: it may
+ * be suspended with its job, and then everybody makes one. */
 #define AWAIT_PAUSE_NS 4000000
 #define AWAIT_TRIES 1250
 

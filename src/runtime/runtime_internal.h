@@ -60,9 +60,10 @@ int runtime_command_add_fd(struct runtime_command *c, int fd, struct error *err)
  * remembered version text or NULL. */
 bool probe_cache_yes(const struct runtime_tools *tools, const char *backend,
                      char **version_out);
-/* Before a trial: one process at a time makes it, where many launches begin on a node at
- * the same moment. True: ask the cache again, another one's may have ended since. The
- * lock (LOCKFILE_INIT before) is the caller's to release, whether it is held or not. */
+/* Before a trial: one process at a time makes it, where many launches begin on a node
+ * at the same moment. True: ask the cache again, another one's may have ended since.
+ * The lock (LOCKFILE_INIT before) is the caller's to release, whether it is held or
+ * not. */
 bool probe_cache_await(const struct runtime_tools *tools, const char *backend,
                        struct lockfile *lock);
 /* Remembers a "yes"; a failure to do so costs the next launch a probe and nothing else.

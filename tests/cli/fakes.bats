@@ -292,7 +292,7 @@ GOLDEN
 }
 
 @test "a trial whose process is suspended keeps nobody waiting" {
-    mkdir -p -m 0700 "$LOCAL/repx" "$LOCAL/repx/probes"
+    (umask 077 && mkdir -p "$LOCAL/repx/probes")
     exec {held}>"$LOCAL/repx/probes/bwrap.lock"
     flock -x "$held"
     ok run "$id"

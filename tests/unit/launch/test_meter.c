@@ -140,7 +140,8 @@ static void whole_lines_without_a_terminal(void **state)
     assert_null(strchr(text, '\r'));
 }
 
-/* The holder of the lock has died: what was a wait is work now, with a clock of its own. */
+/* The holder of the lock has died: what was a wait is work now, with a clock of its
+ * own. */
 static void taking_over_is_told_at_once(void **state)
 {
     const struct meter_watch watch = {.lines_after_ns = SECOND,
