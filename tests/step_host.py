@@ -40,7 +40,7 @@ def record(name, value):
 def encode(args):
     request = record("launcher", args.launcher) + record("node", args.node)
     for name in ("config", "batch_script", "gpus"):
-        if getattr(args, name):
+        if getattr(args, name, None):
             request += record(name, getattr(args, name))
     for option in args.options:
         request += record("option", option)

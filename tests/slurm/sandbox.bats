@@ -142,3 +142,11 @@ interrupted() {
         rm -rf "$scratch/s"
     done
 }
+
+@test "scripts/bench-step measures every row, and leaves nothing" {
+    TMPDIR=$scratch run "$SCRIPTS/bench-step" --build "$BUILD" --rounds 1 --json
+    [[ $status -eq 0 ]] || { echo "$output"; return 1; }
+    jq -e 'keys == ["1 tasks", "32 tasks", "64 tasks", "8 tasks", "CPU", "cold", "idle"] and
+        all(.[][]; . > 0)' <<<"${lines[-1]}"
+    [[ -z $(ls -A "$scratch") ]]
+}
