@@ -42,6 +42,16 @@ class First(Contender):
         self.place.fresh("first-store")
 
 
+class Index(First):
+    """The same without looking at the files of 100,000 jobs, which is no part of the index."""
+    name = "repx-launch, index alone"
+    note = "--no-verify-lab: no file is read but the JSON"
+
+    def __init__(self, bench, lab, job):
+        super().__init__(bench, lab, job)
+        self.argv = self.argv + ["--no-verify-lab"]
+
+
 class Parse(Contender):
     """What reading manifest and metadata costs anybody who reads all of it."""
     name = "parse"
@@ -86,7 +96,8 @@ def section_start(bench, made):
 def section_first(bench, made):
     jobs, lab, job = made[-1]
     section = Section("size/first", "The first launch from a lab of %d jobs" % jobs, "parse")
-    measure(bench.place, section, [Parse(bench, lab), First(bench, lab, job)], bench.rounds)
+    measure(bench.place, section,
+            [Parse(bench, lab), First(bench, lab, job), Index(bench, lab, job)], bench.rounds)
     for row in section.rows:
         if row.values:
             row.note += ", max RSS %.1f MB" % (max(row.values["max_rss_kib"]) / 1024)
