@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/parse.h"
+#include "lab/jsonparts.h"
 #include "lab/labjson.h"
 #include "lab/metadata.h"
 
@@ -53,7 +54,12 @@ static int check_inside(const char *what, const char *path, struct error *err)
     return error_fail(err, "%s '%s' is not a path inside the lab", what, path);
 }
 
-static int parse_file(const json_t *json, struct lab_manifest *out, struct error *err)
+/* One of the manifest's. */
+struct file {
+    char *path, *sha256;
+};
+
+static int parse_file(const json_t *json, struct file *out, struct error *err)
 {
     _cleanup_free_ char *path = NULL, *sha256 = NULL;
 
@@ -65,34 +71,92 @@ static int parse_file(const json_t *json, struct lab_manifest *out, struct error
         return -1;
     if (!is_lower_hex(sha256, 64))
         return error_fail(err, "member \"sha256\" is not 64 hexadecimal digits");
-    strv_take(&out->paths, steal_ptr(path));
-    strv_take(&out->sha256, steal_ptr(sha256));
+    out->path = steal_ptr(path);
+    out->sha256 = steal_ptr(sha256);
     return 0;
 }
 
-int lab_metadata_parse_manifest(const char *text, size_t len, struct lab_manifest *out,
+/* All but the files. */
+static int parse_manifest_head(const json_t *doc, struct lab_manifest *out,
+                               struct error *err)
+{
+    if (labjson_string(doc, "labId", true, &out->id, err) < 0 ||
+        labjson_string(doc, "lab_version", false, &out->version, err) < 0 ||
+        labjson_string(doc, "metadata", true, &out->metadata, err) < 0 ||
+        check_inside("member \"metadata\"", out->metadata, err) < 0)
+        return -1;
+    if (!is_path_component(out->id) || lab_has_control(out->id))
+        return error_fail(err, "labId '%s' cannot be a file name", out->id);
+    return 0;
+}
+
+static int parse_manifest_whole(const char *text, size_t len, struct lab_manifest *out,
                                 struct error *err)
 {
     _cleanup_json_ json_t *doc = labjson_load(text, len, JSON_REJECT_DUPLICATES, err);
     json_t *files, *item;
     size_t i;
 
-    if (!doc)
-        return -1;
-    if (labjson_string(doc, "labId", true, &out->id, err) < 0 ||
-        labjson_string(doc, "lab_version", false, &out->version, err) < 0 ||
-        labjson_string(doc, "metadata", true, &out->metadata, err) < 0 ||
-        check_inside("member \"metadata\"", out->metadata, err) < 0 ||
+    if (!doc || parse_manifest_head(doc, out, err) < 0 ||
         labjson_array(doc, "files", true, &files, err) < 0)
         return -1;
-    if (!is_path_component(out->id) || lab_has_control(out->id))
-        return error_fail(err, "labId '%s' cannot be a file name", out->id);
-    json_array_foreach(files, i,
-                       item) if (parse_file(item, out, err) <
-                                 0) return error_context(err, "files, entry %zu", i);
-    if (strv_check(&out->paths, err) < 0 || strv_check(&out->sha256, err) < 0)
-        return -1;
-    return 0;
+    json_array_foreach(files, i, item)
+    {
+        struct file f = {NULL, NULL};
+
+        if (parse_file(item, &f, err) < 0)
+            return error_context(err, "files, entry %zu", i);
+        strv_take(&out->paths, f.path);
+        strv_take(&out->sha256, f.sha256);
+    }
+    return strv_check(&out->paths, err) < 0 ? -1 : strv_check(&out->sha256, err);
+}
+
+struct files {
+    const struct jsonparts *parts;
+    struct file *items;
+};
+
+static bool take_file(void *arg, size_t i)
+{
+    const struct files *f = arg;
+    _cleanup_json_ json_t *value = jsonparts_value(f->parts, i);
+    struct error ignored = ERROR_INIT;
+
+    return value && parse_file(value, &f->items[i], &ignored) == 0;
+}
+
+static bool manifest_from_parts(const struct jsonparts *p, struct lab_manifest *out)
+{
+    _cleanup_json_ json_t *rest = jsonparts_rest(p);
+    struct files f = {p, calloc(p->n + 1, sizeof(*f.items))};
+    struct error ignored = ERROR_INIT;
+    bool good = rest && f.items && parse_manifest_head(rest, out, &ignored) == 0 &&
+                jsonparts_each(p, take_file, &f);
+
+    for (size_t i = 0; f.items && i < p->n; i++) {
+        if (good) {
+            strv_take(&out->paths, f.items[i].path);
+            strv_take(&out->sha256, f.items[i].sha256);
+        } else {
+            free(f.items[i].path);
+            free(f.items[i].sha256);
+        }
+    }
+    free(f.items);
+    return good && !out->paths.failed && !out->sha256.failed;
+}
+
+/* In parts, or else as a whole, which tells what is wrong, too. */
+int lab_metadata_parse_manifest(const char *text, size_t len, struct lab_manifest *out,
+                                struct error *err)
+{
+    _cleanup_(jsonparts_release) struct jsonparts p = JSONPARTS_INIT;
+
+    if (jsonparts_find(&p, text, len, "files", '[') && manifest_from_parts(&p, out))
+        return 0;
+    lab_manifest_release(out);
+    return parse_manifest_whole(text, len, out, err);
 }
 
 int lab_metadata_parse_top(const char *text, size_t len, struct lab_metadata_top *out,
@@ -163,21 +227,91 @@ static int parse_jobs(const json_t *doc, struct lab_metadata_run *out,
     return 0;
 }
 
-int lab_metadata_parse_run(const char *text, size_t len, struct lab_metadata_run *out,
-                           struct error *err)
+/* All but the jobs. */
+static int parse_run_head(const json_t *doc, struct lab_metadata_run *out,
+                          struct error *err)
 {
-    _cleanup_json_ json_t *doc = labjson_load_typed(text, len, "run", err);
-
-    if (!doc)
-        return -1;
-    if (labjson_string(doc, "name", true, &out->name, err) < 0 ||
+    if (labjson_check_type(doc, "run", err) < 0 ||
+        labjson_string(doc, "name", true, &out->name, err) < 0 ||
         labjson_string(doc, "image", false, &out->image, err) < 0)
         return -1;
     if (!is_path_component(out->name) || lab_has_control(out->name))
         return error_fail(err, "the run name '%s' cannot be a file name", out->name);
     if (out->image && check_inside("image", out->image, err) < 0)
         return -1;
-    if (parse_dependencies(doc, out, err) < 0)
+    return parse_dependencies(doc, out, err);
+}
+
+static int parse_run_whole(const char *text, size_t len, struct lab_metadata_run *out,
+                           struct error *err)
+{
+    _cleanup_json_ json_t *doc = labjson_load(text, len, JSON_REJECT_DUPLICATES, err);
+
+    if (!doc || parse_run_head(doc, out, err) < 0)
         return -1;
     return parse_jobs(doc, out, err);
+}
+
+struct jobs {
+    const struct jsonparts *parts;
+    struct lab_job *items;
+};
+
+static bool take_job(void *arg, size_t i)
+{
+    const struct jobs *j = arg;
+    _cleanup_json_ json_t *value = jsonparts_value(j->parts, i);
+    _cleanup_free_ char *id = jsonparts_key(j->parts, i);
+    struct error ignored = ERROR_INIT;
+
+    return value && id && lab_job_parse(id, value, &j->items[i], &ignored) == 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    return strcmp((*(const struct lab_job *const *)a)->id,
+                  (*(const struct lab_job *const *)b)->id);
+}
+
+/* False also without memory. */
+static bool ids_differ(const struct lab_metadata_run *run)
+{
+    _cleanup_free_ const struct lab_job **sorted =
+        calloc(run->n_jobs + 1, sizeof(*sorted));
+
+    if (!sorted)
+        return false;
+    for (size_t i = 0; i < run->n_jobs; i++)
+        sorted[i] = &run->jobs[i];
+    qsort(sorted, run->n_jobs, sizeof(*sorted), compare_ids);
+    for (size_t i = 1; i < run->n_jobs; i++)
+        if (strcmp(sorted[i - 1]->id, sorted[i]->id) == 0)
+            return false;
+    return true;
+}
+
+static bool run_from_parts(const struct jsonparts *p, struct lab_metadata_run *out)
+{
+    _cleanup_json_ json_t *rest = jsonparts_rest(p);
+    struct jobs jobs = {.parts = p};
+    struct error ignored = ERROR_INIT;
+
+    if (!rest || parse_run_head(rest, out, &ignored) < 0)
+        return false;
+    out->jobs = jobs.items = calloc(p->n + 1, sizeof(*out->jobs));
+    if (!out->jobs)
+        return false;
+    out->n_jobs = p->n;
+    return jsonparts_each(p, take_job, &jobs) && ids_differ(out);
+}
+
+int lab_metadata_parse_run(const char *text, size_t len, struct lab_metadata_run *out,
+                           struct error *err)
+{
+    _cleanup_(jsonparts_release) struct jsonparts p = JSONPARTS_INIT;
+
+    if (jsonparts_find(&p, text, len, "jobs", '{') && run_from_parts(&p, out))
+        return 0;
+    lab_metadata_run_release(out);
+    return parse_run_whole(text, len, out, err);
 }

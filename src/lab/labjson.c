@@ -23,20 +23,23 @@ json_t *labjson_load(const char *text, size_t len, size_t flags, struct error *e
     return NULL;
 }
 
+int labjson_check_type(const json_t *doc, const char *type, struct error *err)
+{
+    const json_t *t = json_object_get(doc, "type");
+
+    if (!json_is_object(doc))
+        return error_fail(err, "the document is not a JSON object");
+    if (t && (!json_is_string(t) || strcmp(json_string_value(t), type) != 0))
+        return error_fail(err, "member \"type\" is not \"%s\"", type);
+    return 0;
+}
+
 json_t *labjson_load_typed(const char *text, size_t len, const char *type,
                            struct error *err)
 {
     json_t *doc = labjson_load(text, len, JSON_REJECT_DUPLICATES, err);
-    const json_t *t;
 
-    if (!doc)
-        return NULL;
-    t = json_object_get(doc, "type");
-    if (!json_is_object(doc))
-        error_fail(err, "the document is not a JSON object");
-    else if (t && (!json_is_string(t) || strcmp(json_string_value(t), type) != 0))
-        error_fail(err, "member \"type\" is not \"%s\"", type);
-    else
+    if (!doc || labjson_check_type(doc, type, err) == 0)
         return doc;
     json_decref(doc);
     return NULL;

@@ -17,6 +17,7 @@ struct error;
 json_t *labjson_load(const char *text, size_t len, size_t flags, struct error *err);
 
 /* The document must be an object whose "type", when there, is the given one. */
+int labjson_check_type(const json_t *doc, const char *type, struct error *err);
 json_t *labjson_load_typed(const char *text, size_t len, const char *type,
                            struct error *err);
 

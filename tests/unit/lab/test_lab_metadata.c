@@ -100,6 +100,15 @@ static void test_broken_json(void **state)
                        "64 bits");
 }
 
+/* Each job is valid alone; the name of the second is the first's, spelt otherwise. */
+static void test_duplicate_jobs(void **state)
+{
+#define TWICE(a, b)                                                                    \
+    "{\"name\":\"r\",\"jobs\":{" SIMPLE(a, "", "") "," SIMPLE(b, "", "") "}}"
+    assert_run_refused(TWICE("a-x", "a-x"), "duplicate");
+    assert_run_refused(TWICE("a-x", "a\\u002dx"), "duplicate");
+}
+
 static void test_wrong_types(void **state)
 {
     assert_run_refused("{\"jobs\":{}}", "\"name\" is missing");
@@ -251,10 +260,11 @@ static void test_top(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_job),         cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_broken_json), cmocka_unit_test(test_wrong_types),
-        cmocka_unit_test(test_no_steps),    cmocka_unit_test(test_paths_outside),
-        cmocka_unit_test(test_manifest),    cmocka_unit_test(test_top),
+        cmocka_unit_test(test_job),           cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_broken_json),   cmocka_unit_test(test_duplicate_jobs),
+        cmocka_unit_test(test_wrong_types),   cmocka_unit_test(test_no_steps),
+        cmocka_unit_test(test_paths_outside), cmocka_unit_test(test_manifest),
+        cmocka_unit_test(test_top),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
