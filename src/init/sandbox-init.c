@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +31,9 @@
 #include "init/channel.h"
 #include "init/exec_command.h"
 #include "runtime/init_protocol.h"
+
+/* Nothing recurses there, and a path is no longer than PATH_MAX. */
+#define COMMAND_STACK (64 * 1024)
 
 struct job {
     int status_fd;
@@ -137,30 +141,33 @@ static bool tie_to_launcher(const struct job *j)
     return (j->channel || prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) && launcher_lives(j);
 }
 
-/* 0 when the command was executed, else the exit code of init. */
+/* What the command's process shares with init until it is the command. */
+struct start {
+    const struct job *job;
+    struct exec_failure failure; /* errnum 0: none */
+};
+
+static int command_entry(void *arg)
+{
+    struct start *s = arg;
+
+    s->failure = become_command(s->job);
+    _exit(127);
+}
+
+/* 0 when the command was executed, else the exit code of init. Init's memory is shared
+ * until then, and init waits (clone(2), CLONE_VFORK): none of it is copied. */
 static int start(struct job *j)
 {
-    struct exec_failure f = {0, INIT_STAGE_SETUP};
-    int report[2];
-    ssize_t n;
+    static char stack[COMMAND_STACK] __attribute__((aligned(16)));
+    struct start s = {.job = j};
 
-    if (pipe2(report, O_CLOEXEC) < 0)
-        return tell_failure(j, INIT_STAGE_SETUP, errno);
-    j->pid = fork();
+    j->pid = clone(command_entry, stack + sizeof(stack),
+                   CLONE_VM | CLONE_VFORK | SIGCHLD, &s);
     if (j->pid < 0)
         return tell_failure(j, INIT_STAGE_SETUP, errno);
-    if (j->pid == 0) {
-        f = become_command(j);
-        n = write(report[1], &f, sizeof(f));
-        _exit(n == sizeof(f) ? 127 : 126);
-    }
-    close(report[1]);
-    do {
-        n = read(report[0], &f, sizeof(f));
-    } while (n < 0 && errno == EINTR);
-    close(report[0]);
-    if (n == sizeof(f))
-        return tell_failure(j, (enum init_stage)f.stage, f.errnum);
+    if (s.failure.errnum != 0)
+        return tell_failure(j, (enum init_stage)s.failure.stage, s.failure.errnum);
     tell(j, (struct init_message){.kind = INIT_STARTED});
     return 0;
 }

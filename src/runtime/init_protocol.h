@@ -63,8 +63,10 @@ static inline bool init_signal_is_private(int sig)
 /* A signal for the command is queued to init as this one, with the wanted number as its
  * value. All others are ignored: what the terminal or Slurm sends to every process
  * reaches the command anyway, and must not reach it twice. A real-time signal, because
- * those are never merged with one of the same number that somebody else sent. */
-#define INIT_FORWARD_SIGNAL (SIGRTMIN + 1)
+ * those are never merged with one of the same number that somebody else sent. A number,
+ * because launcher and init may have different libcs, whose SIGRTMIN differ (glibc 34,
+ * musl 35); the kernel's begin with 32. */
+#define INIT_FORWARD_SIGNAL 36
 
 #define INIT_MAX_LIMITS 16
 #define INIT_MAX_CPUS 4096

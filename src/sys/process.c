@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,16 +105,24 @@ char *process_hostname(void)
     return strdup(uname(&un) == 0 ? un.nodename : "");
 }
 
-char *process_boot_id(void)
+/* The boot stays what it is for as long as we run. */
+static char boot_id[64];
+static pthread_once_t boot_id_once = PTHREAD_ONCE_INIT;
+
+static void read_boot_id(void)
 {
     _cleanup_close_ int fd =
         open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    char text[64];
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    ssize_t n = fd < 0 ? -1 : read(fd, boot_id, sizeof(boot_id) - 1);
 
-    text[n > 0 ? n : 0] = '\0';
-    text[strcspn(text, "\n")] = '\0';
-    return strdup(text);
+    boot_id[n > 0 ? n : 0] = '\0';
+    boot_id[strcspn(boot_id, "\n")] = '\0';
+}
+
+char *process_boot_id(void)
+{
+    pthread_once(&boot_id_once, read_boot_id);
+    return strdup(boot_id);
 }
 
 static bool is_program(const char *path)

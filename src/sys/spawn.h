@@ -37,10 +37,11 @@ struct spawn {
     /* Signals blocked in the child; all dispositions are reset to default. NULL: none.
      */
     const sigset_t *blocked;
-    /* The last step before exec, in the child, with all signals blocked; NULL: none. It
-     * may use memory, writes to no descriptor of stdio, and opens close-on-exec. A
-     * failure travels to the caller of spawn_start as it is. Only for a process with
-     * one thread. */
+    /* The last step before exec, in the child, with all signals blocked; NULL: none.
+     * The caller sleeps meanwhile and its memory is the child's: what is allocated is
+     * freed again, and what is changed may be changed for the caller. It writes to no
+     * descriptor of stdio, and opens close-on-exec. A failure travels to the caller of
+     * spawn_start as it is. Only for a process with one thread. */
     int (*prepare)(void *arg, struct error *err);
     void *prepare_arg;
 };
