@@ -1,6 +1,7 @@
 # Programs that run where no libc is, linked statically (src/init/). With musl where its
 # compiler wrapper is installed: a program of glibc's asks the CPU for its caches at each
 # start, which a virtual machine answers slowly (docs/performance.md).
+include(CheckCSourceCompiles)
 option(REPX_MUSL "link the static programs with musl where musl-gcc is installed" ON)
 
 add_library(repx_static_libc INTERFACE)
@@ -10,7 +11,8 @@ target_link_options(repx_static_libc INTERFACE -static)
 # file is used without the wrapper. Those of Linux are the only headers of the system then.
 function(repx_use_musl)
   find_program(REPX_MUSL_GCC musl-gcc)
-  if(NOT REPX_MUSL OR NOT REPX_MUSL_GCC OR NOT CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  if(NOT REPX_MUSL OR NOT REPX_MUSL_GCC OR CMAKE_CROSSCOMPILING OR
+     NOT CMAKE_C_COMPILER_ID STREQUAL "GNU")
     return()
   endif()
   file(STRINGS ${REPX_MUSL_GCC} call REGEX "-specs")
@@ -28,6 +30,20 @@ function(repx_use_musl)
     endif()
     file(CREATE_LINK ${REPX_LINUX_${part}}/${part} ${headers}/${part} SYMBOLIC)
   endforeach()
+  set(CMAKE_REQUIRED_FLAGS "-specs=${specs} -idirafter ${headers} -static")
+  set(CMAKE_REQUIRED_DEFINITIONS -D_GNU_SOURCE)
+  check_c_source_compiles([[
+    #include <linux/mount.h>
+    #include <linux/openat2.h>
+    #include <stdlib.h>
+    #include <sys/syscall.h>
+    int main(void)
+    {
+        return SYS_openat2 + SYS_close_range + SYS_mount_setattr + !reallocarray(NULL, 1, 1);
+    }]] REPX_MUSL_WORKS)
+  if(NOT REPX_MUSL_WORKS)
+    return()
+  endif()
   target_compile_options(repx_static_libc INTERFACE -specs=${specs} -idirafter ${headers})
   target_link_options(repx_static_libc INTERFACE -specs=${specs})
 endfunction()

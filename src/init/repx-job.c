@@ -18,9 +18,13 @@ enum { EXIT_USAGE = 2, EXIT_LAUNCHER = 125, EXIT_CANNOT = 126, EXIT_NOT_FOUND = 
 int main(int argc, char **argv)
 {
     static const char *const names[JOB_WORDS] = JOB_WORD_VARIABLES;
+    static char line[8192];
     char *words[JOB_WORDS + 1] = {0};
+    int errnum;
 
     (void)argv;
+    /* one write for each line: tasks beside this one write there, too */
+    setvbuf(stderr, line, _IOLBF, sizeof(line));
     if (argc > 1) {
         fprintf(stderr, "repx-job: takes no arguments; the job's script has its own\n");
         return EXIT_USAGE;
@@ -36,6 +40,8 @@ int main(int argc, char **argv)
         }
     }
     execve(words[0], words, environ);
-    fprintf(stderr, "repx-job: cannot execute %s: %s\n", words[0], strerror(errno));
-    return errno == ENOENT && access(words[0], F_OK) < 0 ? EXIT_NOT_FOUND : EXIT_CANNOT;
+    errnum = errno;
+    fprintf(stderr, "repx-job: cannot execute %s: %s\n", words[0], strerror(errnum));
+    return errnum == ENOENT && access(words[0], F_OK) < 0 ? EXIT_NOT_FOUND
+                                                          : EXIT_CANNOT;
 }

@@ -312,7 +312,8 @@ int main(int argc, char **argv)
             return 125;
         return failed ? tell_failure(&j, INIT_STAGE_ATTACH, failed) : hold(&j);
     }
-    sigfillset(&all);
+    /* musl's sigfillset leaves out the first real-time signal that others may send */
+    memset(&all, 0xff, sizeof(all));
     sigprocmask(SIG_SETMASK, &all, NULL);
     r = take_orders(&j, argc, argv);
     if (r != 0)

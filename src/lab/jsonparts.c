@@ -14,6 +14,9 @@
 /* What one thread takes at once. */
 #define BATCH 256
 #define THREADS_MAX 8
+/* jansson's own bound is some levels more in the document than in a part of it; what is
+ * as deep as this is for it to judge as a whole. */
+#define DEPTH_MAX 1000
 
 struct scan {
     const char *at, *end;
@@ -62,7 +65,8 @@ static bool skip_brackets(struct scan *s)
             continue;
         case '{':
         case '[':
-            depth++;
+            if (++depth > DEPTH_MAX)
+                return false;
             break;
         case '}':
         case ']':
@@ -156,7 +160,9 @@ static bool scan_items(struct scan *s, const char *text,
 
 static bool add_part(void *arg, const struct jsonpart *part)
 {
-    return add(arg, part);
+    struct jsonparts *p = arg;
+
+    return part->value_len >= p->least && add(p, part);
 }
 
 /* The member that is looked for. */
@@ -179,12 +185,12 @@ static bool look(void *arg, const struct jsonpart *part)
 }
 
 bool jsonparts_find(struct jsonparts *p, const char *text, size_t len, const char *key,
-                    char open)
+                    char open, size_t least)
 {
     struct scan s = {text, text + len};
     struct wanted w = {.text = text, .key = key};
 
-    *p = (struct jsonparts){.text = text, .len = len};
+    *p = (struct jsonparts){.text = text, .len = len, .least = least};
     skip_blank(&s);
     if (s.at == s.end || *s.at != '{' || !scan_items(&s, text, look, &w))
         return false;

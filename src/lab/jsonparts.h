@@ -26,19 +26,23 @@ struct jsonparts {
     size_t open, close; /* where the brackets of the large member are */
     struct jsonpart *items;
     size_t n, cap;
+    size_t least;
 };
 
 #define JSONPARTS_INIT                                                                 \
     {                                                                                  \
-        NULL, 0, 0, 0, NULL, 0, 0                                                      \
+        NULL, 0, 0, 0, NULL, 0, 0, 0                                                   \
     }
 
 void jsonparts_release(struct jsonparts *p);
 
 /* Of the document, an object, the member `key`, whose value begins with `open` ('{' or
- * '['). False: there is no such, it is there twice, or memory is short. */
+ * '['). False: there is no such, it is there twice, one of its members is shorter than
+ * `least` bytes (what cannot be right must not cost memory for each), or memory is
+ * short.
+ */
 bool jsonparts_find(struct jsonparts *p, const char *text, size_t len, const char *key,
-                    char open);
+                    char open, size_t least);
 
 /* The document with nothing in that member; the caller's. NULL: not valid. */
 json_t *jsonparts_rest(const struct jsonparts *p);

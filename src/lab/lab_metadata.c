@@ -36,8 +36,10 @@ void lab_metadata_top_release(struct lab_metadata_top *m)
 
 void lab_metadata_run_release(struct lab_metadata_run *m)
 {
+    /* what was never read is not touched: there may be millions */
     for (size_t i = 0; i < m->n_jobs; i++)
-        lab_job_release(&m->jobs[i]);
+        if (m->jobs[i].id)
+            lab_job_release(&m->jobs[i]);
     free(m->jobs);
     free(m->name);
     free(m->image);
@@ -53,6 +55,10 @@ static int check_inside(const char *what, const char *path, struct error *err)
         return 0;
     return error_fail(err, "%s '%s' is not a path inside the lab", what, path);
 }
+
+/* Shorter than any that is valid. */
+#define FILE_LEAST 64
+#define JOB_LEAST 32
 
 /* One of the manifest's. */
 struct file {
@@ -153,8 +159,10 @@ int lab_metadata_parse_manifest(const char *text, size_t len, struct lab_manifes
 {
     _cleanup_(jsonparts_release) struct jsonparts p = JSONPARTS_INIT;
 
-    if (jsonparts_find(&p, text, len, "files", '[') && manifest_from_parts(&p, out))
+    if (jsonparts_find(&p, text, len, "files", '[', FILE_LEAST) &&
+        manifest_from_parts(&p, out))
         return 0;
+    jsonparts_release(&p);
     lab_manifest_release(out);
     return parse_manifest_whole(text, len, out, err);
 }
@@ -310,8 +318,10 @@ int lab_metadata_parse_run(const char *text, size_t len, struct lab_metadata_run
 {
     _cleanup_(jsonparts_release) struct jsonparts p = JSONPARTS_INIT;
 
-    if (jsonparts_find(&p, text, len, "jobs", '{') && run_from_parts(&p, out))
+    if (jsonparts_find(&p, text, len, "jobs", '{', JOB_LEAST) &&
+        run_from_parts(&p, out))
         return 0;
+    jsonparts_release(&p);
     lab_metadata_run_release(out);
     return parse_run_whole(text, len, out, err);
 }

@@ -161,8 +161,9 @@ static int check_request(const struct spawn *s, struct child *c, struct error *e
 }
 
 /* Address sanitizers know one stack a thread, and take what a child that shares their
- * memory leaves behind for their own leaks. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+ * memory leaves behind for their own leaks. gcov counts up to the first exec. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                   \
+    defined(REPX_COVERAGE)
 #define CHILD_SHARES_MEMORY false
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -211,7 +212,10 @@ static pid_t fork_child(struct child *c)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    pid = CHILD_SHARES_MEMORY ? clone_child(c) : fork();
+    pid = CHILD_SHARES_MEMORY ? clone_child(c) : -1;
+    /* EINVAL: before Linux 6.0 also where the children's time namespace is another */
+    if (!CHILD_SHARES_MEMORY || (pid < 0 && errno == EINVAL))
+        pid = fork();
     if (pid == 0)
         child_main(c);
     saved = errno;

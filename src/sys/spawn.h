@@ -51,10 +51,11 @@ struct spawn {
         .program_fd = -1                                                               \
     }
 
-/* Starts the child. Returns its pid and sets *pidfd (owned by the caller,
- * close-on-exec). When exec fails: -1, err->errnum is exec's errno, and err->class is
- * ERROR_NOT_FOUND for ENOENT of the program itself, ERROR_CANNOT_EXECUTE for other exec
- * failures (a missing interpreter is named), ERROR_LAUNCHER for earlier stages. */
+/* Starts the child. The caller sleeps until the exec, with all signals blocked. Returns
+ * its pid and sets *pidfd (owned by the caller, close-on-exec). When exec fails: -1,
+ * err->errnum is exec's errno, and err->class is ERROR_NOT_FOUND for ENOENT of the
+ * program itself, ERROR_CANNOT_EXECUTE for other exec failures (a missing interpreter
+ * is named), ERROR_LAUNCHER for earlier stages. */
 pid_t spawn_start(const struct spawn *s, int *pidfd, struct error *err);
 
 /* A child that goes on in this program, for work that shares what the parent has read:

@@ -29,7 +29,7 @@ static json_t *in_parts(const char *text, size_t len)
     struct jsonparts p = JSONPARTS_INIT;
     json_t *rest = NULL, *found = json_object();
     void *arg[] = {&p, found};
-    bool accepted = jsonparts_find(&p, text, len, "jobs", '{') &&
+    bool accepted = jsonparts_find(&p, text, len, "jobs", '{', 0) &&
                     (rest = jsonparts_rest(&p)) && jsonparts_each(&p, read_part, arg);
 
     /* whoever uses the keys sees that one is repeated */
@@ -127,6 +127,35 @@ static void what_is_left_to_jansson(void **state)
             fail_msg("accepted: %s", texts[i]);
 }
 
+/* What jansson refuses in the document only, because it is deeper there by two. */
+static void depth(void **state)
+{
+    for (size_t n = 900; n <= 2100; n += n < 2030 ? 50 : 1) {
+        struct buf text = BUF_INIT;
+
+        buf_adds(&text, "{\"jobs\":{\"a\":");
+        for (size_t i = 0; i < n; i++)
+            buf_addc(&text, '[');
+        for (size_t i = 0; i < n; i++)
+            buf_addc(&text, ']');
+        buf_adds(&text, "}}");
+        assert_int_equal(compare(buf_str(&text), text.len), n < 1000);
+        buf_release(&text);
+    }
+}
+
+static void short_members(void **state)
+{
+    static const char text[] = "{\"jobs\":{\"a\":[1,2],\"b\":[1]}}";
+    struct jsonparts p = JSONPARTS_INIT;
+
+    assert_true(jsonparts_find(&p, text, strlen(text), "jobs", '{', 3));
+    assert_int_equal(p.n, 2);
+    jsonparts_release(&p);
+    assert_false(jsonparts_find(&p, text, strlen(text), "jobs", '{', 4));
+    jsonparts_release(&p);
+}
+
 /* More than one thread takes at once. */
 static void many_jobs_in_order(void **state)
 {
@@ -194,6 +223,8 @@ int main(void)
         cmocka_unit_test(every_wrong_byte),
         cmocka_unit_test(every_byte_missing),
         cmocka_unit_test(what_is_left_to_jansson),
+        cmocka_unit_test(depth),
+        cmocka_unit_test(short_members),
         cmocka_unit_test(many_jobs_in_order),
         cmocka_unit_test(many_files_in_order),
     };
