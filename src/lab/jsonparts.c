@@ -1,7 +1,6 @@
 #include "lab/jsonparts.h"
 
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 

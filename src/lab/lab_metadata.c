@@ -132,15 +132,21 @@ static bool take_file(void *arg, size_t i)
     return value && parse_file(value, &f->items[i], &ignored) == 0;
 }
 
-static bool manifest_from_parts(const struct jsonparts *p, struct lab_manifest *out)
+static bool parse_manifest_parts(const char *text, size_t len, struct lab_manifest *out)
 {
-    _cleanup_json_ json_t *rest = jsonparts_rest(p);
-    struct files f = {p, calloc(p->n + 1, sizeof(*f.items))};
+    _cleanup_(jsonparts_release) struct jsonparts p = JSONPARTS_INIT;
+    _cleanup_json_ json_t *rest = NULL;
+    struct files f = {.parts = &p};
     struct error ignored = ERROR_INIT;
-    bool good = rest && f.items && parse_manifest_head(rest, out, &ignored) == 0 &&
-                jsonparts_each(p, take_file, &f);
+    bool good;
 
-    for (size_t i = 0; f.items && i < p->n; i++) {
+    if (!jsonparts_find(&p, text, len, "files", '[', FILE_LEAST))
+        return false;
+    rest = jsonparts_rest(&p);
+    f.items = calloc(p.n + 1, sizeof(*f.items));
+    good = rest && f.items && parse_manifest_head(rest, out, &ignored) == 0 &&
+           jsonparts_each(&p, take_file, &f);
+    for (size_t i = 0; f.items && i < p.n; i++) {
         if (good) {
             strv_take(&out->paths, f.items[i].path);
             strv_take(&out->sha256, f.items[i].sha256);
@@ -157,12 +163,8 @@ static bool manifest_from_parts(const struct jsonparts *p, struct lab_manifest *
 int lab_metadata_parse_manifest(const char *text, size_t len, struct lab_manifest *out,
                                 struct error *err)
 {
-    _cleanup_(jsonparts_release) struct jsonparts p = JSONPARTS_INIT;
-
-    if (jsonparts_find(&p, text, len, "files", '[', FILE_LEAST) &&
-        manifest_from_parts(&p, out))
+    if (parse_manifest_parts(text, len, out))
         return 0;
-    jsonparts_release(&p);
     lab_manifest_release(out);
     return parse_manifest_whole(text, len, out, err);
 }
@@ -170,13 +172,12 @@ int lab_metadata_parse_manifest(const char *text, size_t len, struct lab_manifes
 int lab_metadata_parse_top(const char *text, size_t len, struct lab_metadata_top *out,
                            struct error *err)
 {
-    _cleanup_json_ json_t *doc = labjson_load_typed(text, len, "root", err);
+    _cleanup_json_ json_t *doc = labjson_load(text, len, JSON_REJECT_DUPLICATES, err);
     json_t *runs, *item;
     size_t i;
 
-    if (!doc)
-        return -1;
-    if (labjson_string(doc, "repx_version", false, &out->repx_version, err) < 0 ||
+    if (!doc || labjson_check_type(doc, "root", err) < 0 ||
+        labjson_string(doc, "repx_version", false, &out->repx_version, err) < 0 ||
         labjson_string(doc, "gitHash", false, &out->git_hash, err) < 0 ||
         labjson_array(doc, "runs", true, &runs, err) < 0)
         return -1;
@@ -298,30 +299,30 @@ static bool ids_differ(const struct lab_metadata_run *run)
     return true;
 }
 
-static bool run_from_parts(const struct jsonparts *p, struct lab_metadata_run *out)
+static bool parse_run_parts(const char *text, size_t len, struct lab_metadata_run *out)
 {
-    _cleanup_json_ json_t *rest = jsonparts_rest(p);
-    struct jobs jobs = {.parts = p};
+    _cleanup_(jsonparts_release) struct jsonparts p = JSONPARTS_INIT;
+    _cleanup_json_ json_t *rest = NULL;
+    struct jobs jobs = {.parts = &p};
     struct error ignored = ERROR_INIT;
 
+    if (!jsonparts_find(&p, text, len, "jobs", '{', JOB_LEAST))
+        return false;
+    rest = jsonparts_rest(&p);
     if (!rest || parse_run_head(rest, out, &ignored) < 0)
         return false;
-    out->jobs = jobs.items = calloc(p->n + 1, sizeof(*out->jobs));
+    out->jobs = jobs.items = calloc(p.n + 1, sizeof(*out->jobs));
     if (!out->jobs)
         return false;
-    out->n_jobs = p->n;
-    return jsonparts_each(p, take_job, &jobs) && ids_differ(out);
+    out->n_jobs = p.n;
+    return jsonparts_each(&p, take_job, &jobs) && ids_differ(out);
 }
 
 int lab_metadata_parse_run(const char *text, size_t len, struct lab_metadata_run *out,
                            struct error *err)
 {
-    _cleanup_(jsonparts_release) struct jsonparts p = JSONPARTS_INIT;
-
-    if (jsonparts_find(&p, text, len, "jobs", '{', JOB_LEAST) &&
-        run_from_parts(&p, out))
+    if (parse_run_parts(text, len, out))
         return 0;
-    jsonparts_release(&p);
     lab_metadata_run_release(out);
     return parse_run_whole(text, len, out, err);
 }

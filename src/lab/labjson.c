@@ -34,17 +34,6 @@ int labjson_check_type(const json_t *doc, const char *type, struct error *err)
     return 0;
 }
 
-json_t *labjson_load_typed(const char *text, size_t len, const char *type,
-                           struct error *err)
-{
-    json_t *doc = labjson_load(text, len, JSON_REJECT_DUPLICATES, err);
-
-    if (!doc || labjson_check_type(doc, type, err) == 0)
-        return doc;
-    json_decref(doc);
-    return NULL;
-}
-
 /* The member, or NULL when it is absent or null; -1 when it had to be there. */
 static int member(const json_t *obj, const char *key, bool required, json_t **out,
                   struct error *err)

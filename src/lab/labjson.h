@@ -18,8 +18,6 @@ json_t *labjson_load(const char *text, size_t len, size_t flags, struct error *e
 
 /* The document must be an object whose "type", when there, is the given one. */
 int labjson_check_type(const json_t *doc, const char *type, struct error *err);
-json_t *labjson_load_typed(const char *text, size_t len, const char *type,
-                           struct error *err);
 
 /* Members. The out parameter is NULL when the member is absent and not required.
  * Strings are copies owned by the caller, objects and arrays are borrowed. */

@@ -200,7 +200,8 @@ static pid_t clone_child(struct child *c)
         pid = clone(child_entry, stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD,
                     c);
     munmap(stack, CHILD_STACK);
-    return pid;
+    /* before Linux 6.0 where the children's time namespace is another */
+    return pid < 0 && errno == EINVAL ? fork() : pid;
 }
 
 /* Every signal is blocked around it: no handler of ours may run in the child. */
@@ -212,10 +213,7 @@ static pid_t fork_child(struct child *c)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    pid = CHILD_SHARES_MEMORY ? clone_child(c) : -1;
-    /* EINVAL: before Linux 6.0 also where the children's time namespace is another */
-    if (!CHILD_SHARES_MEMORY || (pid < 0 && errno == EINVAL))
-        pid = fork();
+    pid = CHILD_SHARES_MEMORY ? clone_child(c) : fork();
     if (pid == 0)
         child_main(c);
     saved = errno;
